@@ -1,0 +1,89 @@
+// Package reason lists every reason that the program gives for a decision: why something was dropped, why something is held, and what
+// a condition means. One typed list feeds diagnostics, metrics, the generated docs page and explain, so no reason exists twice and
+// none is undocumented.
+package reason
+
+import "strings"
+
+// Reason is a CamelCase word, stable across versions: dashboards and scripts match it.
+type Reason string
+
+// Kind says where a reason is used.
+type Kind string
+
+// The kinds of reasons.
+const (
+	// Drop: an instance, a service or a unit is not published.
+	Drop Kind = "drop"
+	// Note: something is published, but not as the registry words it.
+	Note Kind = "note"
+	// Guard: a removal is held back.
+	Guard Kind = "guard"
+)
+
+// Info is what a person needs to know of a reason.
+type Info struct {
+	Reason Reason
+	Kind   Kind
+	// Summary says what it means, Advice what to do; both are full sentences.
+	Summary, Advice string
+}
+
+// Why an instance, a service or a unit is not published.
+const (
+	MalformedURL        Reason = "MalformedURL"
+	MalformedName       Reason = "MalformedName"
+	PortOutOfRange      Reason = "PortOutOfRange"
+	AddressNotIP        Reason = "AddressNotIP"
+	AddressUnspecified  Reason = "AddressUnspecified"
+	AddressDenied       Reason = "AddressDenied"
+	MetadataTooLarge    Reason = "MetadataTooLarge"
+	Unusable            Reason = "Unusable"
+	UnitUnreadable      Reason = "UnitUnreadable"
+	HostCollision       Reason = "HostCollision"
+	HostReserved        Reason = "HostReserved"
+	HostInvalid         Reason = "HostInvalid"
+	ProtocolConflict    Reason = "ProtocolConflict"
+	ServiceExcluded     Reason = "ServiceExcluded"
+	TooManyServices     Reason = "TooManyServices"
+	TooManyPorts        Reason = "TooManyPorts"
+	DuplicateEndpoint   Reason = "DuplicateEndpoint"
+	UnsupportedProtocol Reason = "UnsupportedProtocol"
+)
+
+// What is published differently from the registry's words.
+const (
+	PortDrift         Reason = "PortDrift"
+	TCPWithoutAddress Reason = "TCPWithoutAddress"
+	LabelSanitised    Reason = "LabelSanitised"
+	WeightClamped     Reason = "WeightClamped"
+)
+
+// Which guard holds a removal. The order is that of the design's table of guards.
+const (
+	Unsynced       Reason = "Unsynced"
+	Failing        Reason = "Failing"
+	EmptyService   Reason = "EmptyService"
+	EmptySource    Reason = "EmptySource"
+	MassRemoval    Reason = "MassRemoval"
+	Vanished       Reason = "Vanished"
+	Orphan         Reason = "Orphan"
+	Paused         Reason = "Paused"
+	Frozen         Reason = "Frozen"
+	Observed       Reason = "Observed"
+	ConfirmRemoval Reason = "ConfirmRemoval"
+	PortOverlap    Reason = "PortOverlap"
+	ShardMove      Reason = "ShardMove"
+)
+
+// Problem renders model.Instance.Problem: the reason, a colon and one sentence.
+func Problem(r Reason, detail string) string { return string(r) + ": " + detail }
+
+// SplitProblem takes a model.Instance.Problem apart again. A text without a reason is a MalformedName with the whole text as detail.
+func SplitProblem(problem string) (Reason, string) {
+	r, detail, ok := strings.Cut(problem, ": ")
+	if !ok {
+		return MalformedName, problem
+	}
+	return Reason(r), detail
+}

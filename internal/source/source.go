@@ -1,0 +1,53 @@
+// Package source is the contract between a registry and the rest of the program: a Source watches one scope of one registry and
+// names what it finds to a Sink.
+//
+// Failure has three sizes, and each has its own way out:
+//
+//	an instance makes no sense           -> Instance.Problem inside its service
+//	a unit cannot be read or understood  -> Sink.Skip; the source retries the unit with its own backoff
+//	the connection or the listing fails  -> Run returns the error; Supervise restarts it, the store keeps the last good state
+//
+// Nothing is ever reported from what is left of a failed read.
+package source
+
+import (
+	"context"
+	"errors"
+
+	"github.com/registry-bridge/registry-bridge/internal/model"
+)
+
+// Source is the running watcher of one scope of a Registry. Its constructor does no I/O and starts nothing.
+type Source interface {
+	// Run names everything in the registry to sink, calls Synced, then reports changes until ctx ends (nil) or the connection
+	// or the listing fails (why; wrapping one of the Err values of this package where it fits). It waits for every goroutine
+	// that it started, returns within a second of ctx's end, and does not call sink after it has returned. Run is called again
+	// after it returned, never twice at once.
+	Run(ctx context.Context, sink Sink) error
+}
+
+// Sink takes what a source reads. Its methods do no I/O and never block; they may be called from several goroutines of the source
+// and are ignored once Run has returned.
+type Sink interface {
+	// Upsert hands over the full content of one service, read without error. It is allowed before Synced, so that additions
+	// flow early. The sink owns svc from here on: the source never changes it again.
+	Upsert(svc *model.Service)
+	// Delete says that the registry itself says that the service is gone. An empty Ref.Name means all services of the unit.
+	Delete(ref model.Ref)
+	// Skip says that the unit of ref cannot be read or understood now: its last state and its live endpoints stay until it is
+	// next named by Upsert or Delete.
+	Skip(ref model.Ref, err error)
+	// Synced says that everything was named since Run began, or since the last Synced. What was not is gone.
+	Synced()
+}
+
+// Classes of failure that Supervise, status and the conformance suite tell apart with errors.Is. The texts around them name the
+// registry and the step, and never hold a secret.
+var (
+	// ErrUnavailable: the registry could not be reached, or stopped answering.
+	ErrUnavailable = errors.New("registry unavailable")
+	// ErrUnauthorized: the registry refused our credentials, or they do not suffice to read what was asked for.
+	ErrUnauthorized = errors.New("registry refused the credentials")
+	// ErrMalformed: the registry answered with something that is not its protocol.
+	ErrMalformed = errors.New("registry sent a malformed answer")
+)

@@ -1,0 +1,44 @@
+// Package output is the contract between the engine and the place where objects live: a Kubernetes API server, or a folder that
+// istiod reads.
+package output
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
+	"github.com/registry-bridge/registry-bridge/internal/translate"
+)
+
+// Output holds the objects. It is used by one goroutine, the engine's.
+type Output interface {
+	// Live returns what this bridge owns in the output now, sorted by key. An object that did not change since the last call
+	// is the same pointer. An error means that nothing may be concluded.
+	Live(ctx context.Context) ([]plan.Live, error)
+	// Write carries out a plan in its order and returns within about a second; what it did not send, the next plan finds again.
+	// There is one Result for each change that was tried.
+	Write(ctx context.Context, p plan.Plan) []Result
+}
+
+// Result is how one write ended.
+type Result struct {
+	Key translate.Key
+	Op  plan.Op
+	// Live is the object as written, so that the engine need not wait until it reads its own write; nil after a Delete or an
+	// error.
+	Live *plan.Live
+	Err  error
+	// RetryAfter is what the output asked for, 0 for nothing.
+	RetryAfter time.Duration
+}
+
+// How a write failed, told apart with errors.Is.
+var (
+	// ErrConflict: the object is not what the plan saw. Read again, plan again, at once.
+	ErrConflict = errors.New("object changed since it was read")
+	// ErrRefused: the output refuses this object. It backs off alone.
+	ErrRefused = errors.New("object refused")
+	// ErrOutput: the output as a whole is in trouble. Everything backs off.
+	ErrOutput = errors.New("output unavailable")
+)

@@ -1,0 +1,184 @@
+// Package translate turns what registries say into the Istio objects that should exist. It is pure: no clock, no I/O, no logger, no
+// global state; the same input gives the same objects, byte for byte.
+package translate
+
+import (
+	"cmp"
+
+	"github.com/registry-bridge/registry-bridge/internal/model"
+	"github.com/registry-bridge/registry-bridge/internal/reason"
+)
+
+// Kind is the kind of a generated object.
+type Kind string
+
+// The kinds that are generated.
+const KindServiceEntry Kind = "ServiceEntry"
+
+// Labels and annotations of generated objects. They are constant over an object's life, because istiod answers a change of either
+// with a full push to every proxy.
+const (
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	// ManagedBy is the value of LabelManagedBy. Together with LabelInstance it says that an object is ours; removing either
+	// detaches the object.
+	ManagedBy     = "registry-bridge"
+	LabelInstance = "registry-bridge.io/instance"
+
+	// AnnotationService holds the registry's own name of the service (quoted and hashed when it is not UTF-8 or over 1 KB).
+	AnnotationService = "registry-bridge.io/service"
+	// AnnotationUnit holds Ref.Unit, encoded alike, where it differs from the service's name: after a restart it tells which
+	// live objects a failing unit stands for.
+	AnnotationUnit = "registry-bridge.io/unit"
+	// AnnotationRegistry holds the name of the Registry that published the object first, kept while a Registry of that name
+	// exists.
+	AnnotationRegistry = "registry-bridge.io/registry"
+
+	// LabelSource is the provenance label of every endpoint; its value is a model.SourceID.
+	LabelSource = "registry-bridge.io/source"
+)
+
+// Key names one generated object in the output.
+type Key struct {
+	Kind            Kind
+	Namespace, Name string
+}
+
+// Compare orders keys by kind, namespace and name.
+func (k Key) Compare(o Key) int {
+	return cmp.Or(cmp.Compare(k.Kind, o.Kind), cmp.Compare(k.Namespace, o.Namespace), cmp.Compare(k.Name, o.Name))
+}
+
+// String renders "ServiceEntry namespace/name".
+func (k Key) String() string { return string(k.Kind) + " " + k.Namespace + "/" + k.Name }
+
+// Object is one generated object: only the fields that we set. It is immutable; an object without a change keeps its pointer from
+// one Result to the next.
+type Object struct {
+	Key         Key
+	Labels      map[string]string
+	Annotations map[string]string
+	// ServiceEntry is the spec of a KindServiceEntry. A later kind adds its own field beside it.
+	ServiceEntry *ServiceEntry
+	// Origins are the services that the object was made of, sorted; nil for an object that was read from an output.
+	Origins []model.Ref
+	// Registries are the names of the Registries that contribute, in merge order; nil for an object read from an output.
+	Registries []string
+}
+
+// ServiceEntry is the spec of an Istio ServiceEntry as far as we set it.
+type ServiceEntry struct {
+	// Host is the only host.
+	Host string
+	// Addresses are the VIPs; empty for HTTP-like services.
+	Addresses []string
+	// Ports is sorted by number.
+	Ports []ServicePort
+	// Location is "MESH_INTERNAL" or "MESH_EXTERNAL"; Resolution is "STATIC".
+	Location, Resolution string
+	ExportTo             []string
+	// Endpoints is sorted by Endpoint.Compare and may be empty; the manifest then has no such field (an empty list counts as
+	// set for the CRD's rules).
+	Endpoints []Endpoint
+}
+
+// ServicePort is a port of the host.
+type ServicePort struct {
+	Name     string
+	Number   uint32
+	Protocol Protocol
+}
+
+// Protocol is a protocol in Istio's own words.
+type Protocol string
+
+// The protocols that are published.
+const (
+	TCP   Protocol = "TCP"
+	HTTP  Protocol = "HTTP"
+	HTTP2 Protocol = "HTTP2"
+	HTTPS Protocol = "HTTPS"
+	GRPC  Protocol = "GRPC"
+	TLS   Protocol = "TLS"
+)
+
+// Endpoint is one address behind a host. Slices are sorted and may be shared between endpoints.
+type Endpoint struct {
+	Address  string
+	Ports    []EndpointPort
+	Labels   []Label
+	Weight   uint32
+	Locality string
+	Network  string
+}
+
+// EndpointPort maps a service port's name to the real port of the endpoint.
+type EndpointPort struct {
+	Name   string
+	Number uint32
+}
+
+// Label is one label of an endpoint.
+type Label struct{ Key, Value string }
+
+// Source returns the provenance of the endpoint, empty when it has none that we know.
+func (e *Endpoint) Source() model.SourceID {
+	for _, l := range e.Labels {
+		if l.Key == LabelSource {
+			return model.SourceID(l.Value)
+		}
+	}
+	return ""
+}
+
+// Port returns the smallest real port, which together with Address identifies the endpoint within its host; 0 without ports.
+func (e *Endpoint) Port() uint32 {
+	var least uint32
+	for i, p := range e.Ports {
+		if i == 0 || p.Number < least {
+			least = p.Number
+		}
+	}
+	return least
+}
+
+// Diagnostic says what was dropped or decided, and why. It is data for status, metrics, logs and explain.
+type Diagnostic struct {
+	Reason reason.Reason
+	// Registry is namespace/name; Ref is the service it is about; Instance the ID of the instance, empty when it is about the
+	// whole service.
+	Registry string
+	Ref      model.Ref
+	Instance string
+	// Host is the host it is about, where there is one.
+	Host string
+	// Detail is one sentence for a person, without secrets.
+	Detail string
+}
+
+// Withdrawal says that something is absent from Result.Objects because of configuration, not because the registry lost it; such a
+// removal skips the guards against lying registries (design: "a removal caused by config").
+type Withdrawal struct {
+	Key Key
+	// Source is the source whose claim was withdrawn; Address and Port say which endpoint. An empty Address means everything
+	// that the source has in the object.
+	Source  model.SourceID
+	Address string
+	Port    uint32
+}
+
+// Result is what Translate makes of one snapshot. Slices are sorted; unchanged objects keep their pointers.
+type Result struct {
+	Objects     []*Object
+	Withdrawn   []Withdrawal
+	Diagnostics []Diagnostic
+}
+
+// Prior is what is live for a key, as far as it makes the next translation sticky: published ports, VIPs and labels never change by
+// themselves, and a host stays with the service that has it.
+type Prior struct {
+	Ports     []ServicePort
+	Addresses []string
+	Labels    map[string]string
+	// Service, Unit and Registry are the annotations of the live object.
+	Service, Unit, Registry string
+}

@@ -1,0 +1,95 @@
+package translate
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/registry-bridge/registry-bridge/internal/model"
+)
+
+// Options is the configuration of a translation, compiled from the Registry objects by package controller. It is immutable; a new
+// pointer to a Registry means that its configuration changed, and everything of it is translated anew.
+type Options struct {
+	// Instance is the owner id, the value of LabelInstance.
+	Instance string
+	// Registries is sorted by merge order: Priority (higher first), then namespace and name.
+	Registries []*Registry
+}
+
+// Registry is the compiled configuration of one Registry.
+type Registry struct {
+	Namespace, Name string
+	// Type is the member of the source union: "zookeeper", "consul", …. It selects the default host suffix and weight.
+	Type string
+	// Sources are the sources of the Registry, by ID, with the facts about their scope that translation needs.
+	Sources  []Source
+	Priority int
+
+	// Selects says whether a service is bridged at all, by its original name. Nil means every service.
+	Selects func(original string) bool
+	// MaxServices is enforced by the planner, which knows what is live.
+
+	Hosts     Hosts
+	Rules     []Rule
+	Endpoints Endpoints
+	Output    Output
+	// DefaultProtocol is used where neither a rule nor the instance says what it speaks; empty means TCP.
+	DefaultProtocol Protocol
+	// PublishWarning publishes instances in state Warning (default true, set by the configuration's defaults).
+	PublishWarning bool
+}
+
+// Source is one scope of a Registry.
+type Source struct {
+	ID model.SourceID
+	// Scope is the scope's name in the configuration, for instance a layout's name.
+	Scope string
+	// Dubbo says that the services carry model.MetaDubbo*, so that hosts are named by interface, group and version.
+	Dubbo bool
+	// DefaultWeight is the registry's weight of an instance that says nothing: 100 for Dubbo, else 1.
+	DefaultWeight uint32
+}
+
+// Hosts configures how hosts are named.
+type Hosts struct {
+	// Template overrides the default naming scheme: text with the placeholders {service}, {interface}, {group}, {version},
+	// {registry}, {namespace}. Empty means the default of the registry's type.
+	Template string
+	// Suffix overrides the default suffix ("zookeeper", "dubbo", …), without a leading dot.
+	Suffix string
+}
+
+// Rule overrides what the registry says for the services that it matches. The first rule that sets a field wins, field by field.
+type Rule struct {
+	Name        string
+	Match       func(original string) bool
+	Protocol    Protocol
+	ServicePort uint32
+	Host        string
+	// TLSMode is the value of the endpoints' label security.istio.io/tlsMode, empty for none.
+	TLSMode string
+}
+
+// Endpoints configures which addresses are published, and with which labels.
+type Endpoints struct {
+	AllowCIDRs, DenyCIDRs []netip.Prefix
+	// CopyLabels are the metadata keys that become labels.
+	CopyLabels []string
+	// MaxPerObject is the number of endpoints from which a host is sharded over several objects; 1,000 when 0.
+	MaxPerObject int
+}
+
+// Output configures the objects.
+type Output struct {
+	ExportTo []string
+	// ExportToSet says that the user chose ExportTo; Dubbo's TCP data plane narrows the default to the own namespace.
+	ExportToSet bool
+	// External publishes MESH_EXTERNAL instead of MESH_INTERNAL.
+	External bool
+	Labels   map[string]string
+	Network  string
+	// VIPs is the range for TCP services; the zero prefix means none, and such services are then exported to nobody.
+	VIPs netip.Prefix
+	// PortOverlap is how long a configured port change keeps the old port; enforced by the planner.
+	PortOverlap time.Duration
+}

@@ -12,7 +12,7 @@ import (
 // Kind is the kind of a generated object.
 type Kind string
 
-// The kinds that are generated.
+// KindServiceEntry is the kind of networking.istio.io ServiceEntries.
 const KindServiceEntry Kind = "ServiceEntry"
 
 // Labels and annotations of generated objects. They are constant over an object's life, because istiod answers a change of either

@@ -1,0 +1,130 @@
+# Everything that CI does is a target here; CI calls the same targets (see .ci/run).
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+GO      ?= go
+BIN     := bin/registry-bridge
+MODULES := . e2e tools
+
+# Downloads and built tools live outside the checkout, so that a clean checkout does not build them again.
+CACHE   ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/registry-bridge-lab
+# The tools are built once for each content of the tools module and each Go version.
+TOOLS   := $(CACHE)/tools/$(shell { cat tools/go.mod tools/go.sum; $(GO) env GOVERSION; } | cksum | cut -d' ' -f1)
+TOOL     = $(TOOLS)/$(notdir $(1))
+
+# How long each fuzz target runs beyond its committed corpus; nothing by default, 20 s in CI.
+FUZZTIME ?= $(if $(CI),20s)
+# Benchmarks to run, and how often.
+BENCH      ?= .
+BENCHCOUNT ?= 10
+# How long the soak test runs.
+SOAK ?= 10m
+
+# The race detector needs cgo, and that a C compiler.
+HAVE_CC := $(shell command -v "$$($(GO) env CC)" >/dev/null 2>&1 && echo yes)
+RACE    := $(if $(HAVE_CC),-race)
+
+.PHONY: help
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Build and test
+
+.PHONY: build
+build: ## Build bin/registry-bridge.
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/registry-bridge
+
+.PHONY: test
+test: build ## Build, and run all tests that need only Go (with the race detector when there is a C compiler).
+	@echo "race detector: $(if $(RACE),on,OFF: it needs a C compiler and there is none)"
+	$(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE) -timeout 5m ./...
+	@$(if $(FUZZTIME),$(MAKE) fuzz FUZZTIME=$(FUZZTIME),echo "fuzzing: committed corpus only (make fuzz FUZZTIME=20s for more)")
+
+.PHONY: test-race
+test-race: ## Run the tests that need only Go with the race detector; fails without a C compiler.
+	CGO_ENABLED=1 $(GO) test -race -timeout 5m ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (20s).
+	@hack/fuzz.sh $(or $(FUZZTIME),20s)
+
+.PHONY: e2e
+e2e: build ## Run the suites against real servers (Java, from Maven; prepared once).
+	cd e2e && $(GO) test -count=1 -timeout 30m ./...
+
+.PHONY: e2e-lab
+e2e-lab: ## Prepare the real servers that `make e2e` starts, and nothing else.
+	cd e2e && $(GO) run ./lab/prepare
+
+.PHONY: soak
+soak: build ## Run the soak test for SOAK (10m).
+	cd e2e && $(GO) test -count=1 -timeout 0 -v -run Soak ./soak -duration $(SOAK)
+
+.PHONY: bench
+bench: ## Run the benchmarks on one core, BENCHCOUNT (10) times; BENCH selects.
+	GOMAXPROCS=1 $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) -timeout 60m ./...
+
+.PHONY: cover
+cover: ## Measure test coverage, per package and in total; out/coverage.html shows the lines.
+	@mkdir -p out
+	$(GO) test -coverprofile out/coverage.out ./api/... ./internal/...
+	@$(GO) tool cover -html out/coverage.out -o out/coverage.html
+	@$(GO) tool cover -func out/coverage.out | tail -1
+
+.PHONY: mutation
+mutation: $(call TOOL,gremlins) ## Change the code of translate and plan, and see whether a test notices (minutes; not in CI).
+	$(call TOOL,gremlins) unleash --threshold-efficacy 85 ./internal/translate
+	$(call TOOL,gremlins) unleash --threshold-efficacy 85 ./internal/sync/plan
+
+.PHONY: demo
+demo: build ## Show in about a minute what happens when a registry changes, fails and comes back empty.
+	@$(GO) run ./hack/demo
+
+##@ Keep it clean
+
+.PHONY: verify
+verify: lint generate tidy ## What CI checks besides the tests: lint, generated files and go.mod are up to date.
+	@hack/check-clean.sh
+
+.PHONY: lint
+lint: $(call TOOL,golangci-lint) ## Run the linters over all modules.
+	@hack/check-source.sh
+	$(call TOOL,golangci-lint) run ./...
+	cd e2e && $(call TOOL,golangci-lint) run --config ../.golangci.yml ./...
+
+.PHONY: fmt
+fmt: $(call TOOL,golangci-lint) ## Format the Go code.
+	$(call TOOL,golangci-lint) fmt ./...
+	cd e2e && $(call TOOL,golangci-lint) fmt --config ../.golangci.yml ./...
+
+.PHONY: generate
+generate: ## Generate what is generated from Go types.
+	$(GO) generate ./...
+
+.PHONY: golden
+golden: ## Rewrite the golden files of all packages that have some; look at the diff.
+	$(GO) test $$(grep -rlE --include='*_test.go' 'flag\.Bool\("update"' api internal cmd | xargs -r -n1 dirname | sort -u | sed 's|^|./|') -update
+
+.PHONY: tidy
+tidy: ## Tidy go.mod and go.sum of all modules.
+	@for m in $(MODULES); do echo "go mod tidy in $$m"; (cd $$m && $(GO) mod tidy); done
+
+.PHONY: vulncheck
+vulncheck: $(call TOOL,govulncheck) ## Look for known vulnerabilities (needs https://vuln.go.dev).
+	$(call TOOL,govulncheck) ./...
+
+.PHONY: clean
+clean: ## Remove what was built in the checkout; the caches outside stay.
+	rm -rf bin out
+
+# One rule for each tool: name and package.
+$(TOOLS)/golangci-lint: PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(TOOLS)/gremlins: PACKAGE := github.com/go-gremlins/gremlins/cmd/gremlins
+$(TOOLS)/govulncheck: PACKAGE := golang.org/x/vuln/cmd/govulncheck
+$(TOOLS)/golangci-lint $(TOOLS)/gremlins $(TOOLS)/govulncheck:
+	@echo "building $(notdir $@) into $(TOOLS), once (about two minutes for golangci-lint)"
+	@mkdir -p $(TOOLS)
+	@cd tools && CGO_ENABLED=0 $(GO) build -trimpath -o $@.new.$$$$ $(PACKAGE) && mv $@.new.$$$$ $@

@@ -33,6 +33,10 @@ const (
 	// exists.
 	AnnotationRegistry = "registry-bridge.io/registry"
 
+	// AnnotationLabels holds the sorted, comma-separated keys of the labels that the configuration added (Output.Labels). Package
+	// manifest writes and reads it, so that those can be told from labels that somebody else added; it is absent without any.
+	AnnotationLabels = "registry-bridge.io/labels"
+
 	// LabelSource is the provenance label of every endpoint; its value is a model.SourceID.
 	LabelSource = "registry-bridge.io/source"
 )
@@ -176,6 +180,9 @@ type Result struct {
 // Prior is what is live for a key, as far as it makes the next translation sticky: published ports, VIPs and labels never change by
 // themselves, and a host stays with the service that has it.
 type Prior struct {
+	// Host is the live host. A live object whose host is another than the one that is looked for (its name is a shard of somebody
+	// else, say) makes nothing sticky.
+	Host      string
 	Ports     []ServicePort
 	Addresses []string
 	Labels    map[string]string

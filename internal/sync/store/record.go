@@ -1,0 +1,134 @@
+package store
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/registry-bridge/registry-bridge/internal/model"
+)
+
+// record is the state of one source. The store's mutex guards it.
+type record struct {
+	id    model.SourceID
+	owner Owner
+	// run is the sink of the current run, nil between runs: calls of any other sink are ignored.
+	run *runSink
+	// listing counts the full listings: it moves at each Begin and each Synced. What was named carries the number, so that
+	// Synced knows what was not.
+	listing uint64
+	// begun is the value of listing when the current run began.
+	begun uint64
+
+	units map[string]*unit
+	// failures are the units whose last read failed.
+	failures map[string]model.UnitFailure
+
+	state model.State
+	since time.Time
+	err   string
+	// rendered is the status as last handed out, nil when it is out of date.
+	rendered *model.Status
+
+	// list is what sorted returned last; pending are the changes since then by Ref.Unit and Ref.Name, nil for a service that is
+	// gone.
+	list    []*model.Service
+	pending map[model.Ref]*model.Service
+}
+
+// unit is one unit of a source.
+type unit struct {
+	services map[string]*entry // by Ref.Name
+	// read says that the unit was named by Upsert or Delete, so what services holds is its last good state.
+	read bool
+	// named is the listing in which it was last named in any way.
+	named uint64
+}
+
+// entry is one service.
+type entry struct {
+	service *model.Service
+	named   uint64
+}
+
+func newRecord(id model.SourceID, now time.Time) *record {
+	return &record{
+		id: id, since: now,
+		units:    map[string]*unit{},
+		failures: map[string]model.UnitFailure{},
+		pending:  map[model.Ref]*model.Service{},
+	}
+}
+
+func (r *record) begin(sink *runSink) {
+	r.run = sink
+	r.listing++
+	r.begun = r.listing
+}
+
+// unit returns the unit by name, made when it is new, and notes that it was named.
+func (r *record) unit(name string) *unit {
+	u := r.units[name]
+	if u == nil {
+		u = &unit{services: map[string]*entry{}}
+		r.units[name] = u
+	}
+	u.named = r.listing
+	return u
+}
+
+// set stores a service, nil for gone, for the next sorted. It reports whether a change of that service was pending already.
+func (r *record) set(ref model.Ref, svc *model.Service) (wasPending bool) {
+	_, wasPending = r.pending[ref]
+	r.pending[ref] = svc
+	return wasPending
+}
+
+// sorted returns all services sorted by Ref: the same slice when nothing changed, else a new one merged from the old and the changes.
+func (r *record) sorted() []*model.Service {
+	if len(r.pending) == 0 {
+		return r.list
+	}
+	refs := slices.SortedFunc(maps.Keys(r.pending), model.Ref.Compare)
+	merged := make([]*model.Service, 0, len(r.list)+len(refs))
+	old := r.list
+	for _, ref := range refs {
+		at, found := slices.BinarySearchFunc(old, ref, func(s *model.Service, ref model.Ref) int { return s.Ref.Compare(ref) })
+		merged = append(merged, old[:at]...)
+		if found {
+			at++
+		}
+		old = old[at:]
+		if svc := r.pending[ref]; svc != nil {
+			merged = append(merged, svc)
+		}
+	}
+	merged = append(merged, old...)
+	r.list = merged
+	clear(r.pending)
+	return r.list
+}
+
+// status renders the status, the same value as long as nothing changed.
+func (r *record) status() model.Status {
+	if r.rendered != nil {
+		return *r.rendered
+	}
+	r.rendered = &model.Status{
+		Namespace: r.owner.Namespace, Registry: r.owner.Registry,
+		State: r.state, Since: r.since, Err: r.err, FailingUnits: maps.Clone(r.failures),
+	}
+	return *r.rendered
+}
+
+// enter moves to a state with an error text, and reports whether that is a change.
+func (r *record) enter(state model.State, err string, now time.Time) bool {
+	if r.state == state && r.err == err {
+		return false
+	}
+	if r.state != state {
+		r.state, r.since = state, now
+	}
+	r.err = err
+	return true
+}

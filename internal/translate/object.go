@@ -4,6 +4,8 @@ package translate
 
 import (
 	"cmp"
+	"slices"
+	"strings"
 
 	"github.com/registry-bridge/registry-bridge/internal/model"
 	"github.com/registry-bridge/registry-bridge/internal/reason"
@@ -105,7 +107,7 @@ const (
 	TLS   Protocol = "TLS"
 )
 
-// Endpoint is one address behind a host. Slices are sorted and may be shared between endpoints.
+// Endpoint is one address behind a host. Ports is sorted by name and Labels by key; both may be shared between endpoints.
 type Endpoint struct {
 	Address  string
 	Ports    []EndpointPort
@@ -115,14 +117,36 @@ type Endpoint struct {
 	Network  string
 }
 
+// Compare orders endpoints by address, identifying port and, so that equal places have a defined order too, by everything else.
+func (e *Endpoint) Compare(o *Endpoint) int {
+	return cmp.Or(
+		strings.Compare(e.Address, o.Address),
+		cmp.Compare(e.Port(), o.Port()),
+		slices.CompareFunc(e.Ports, o.Ports, EndpointPort.compare),
+		slices.CompareFunc(e.Labels, o.Labels, Label.Compare),
+		cmp.Compare(e.Weight, o.Weight),
+		strings.Compare(e.Locality, o.Locality),
+		strings.Compare(e.Network, o.Network),
+	)
+}
+
 // EndpointPort maps a service port's name to the real port of the endpoint.
 type EndpointPort struct {
 	Name   string
 	Number uint32
 }
 
+func (p EndpointPort) compare(o EndpointPort) int {
+	return cmp.Or(strings.Compare(p.Name, o.Name), cmp.Compare(p.Number, o.Number))
+}
+
 // Label is one label of an endpoint.
 type Label struct{ Key, Value string }
+
+// Compare orders labels by key and value.
+func (l Label) Compare(o Label) int {
+	return cmp.Or(strings.Compare(l.Key, o.Key), strings.Compare(l.Value, o.Value))
+}
 
 // Source returns the provenance of the endpoint, empty when it has none that we know.
 func (e *Endpoint) Source() model.SourceID {

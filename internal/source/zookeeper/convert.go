@@ -1,0 +1,172 @@
+package zookeeper
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/registry-bridge/registry-bridge/internal/model"
+	"github.com/registry-bridge/registry-bridge/internal/source"
+	"github.com/registry-bridge/registry-bridge/internal/source/zookeeper/dubbourl"
+)
+
+// errInterfaceName: an interface node whose name cannot be the name of an interface.
+var errInterfaceName = errors.New("not an interface name")
+
+// Convert turns the content of one interface node into its services, sorted by name: the names of the interface node, of the
+// children of its providers node and of those of its configurators node, as ZooKeeper gives them. It is pure. The error, which wraps
+// source.ErrMalformed, is about the interface's own name; a provider that makes no sense becomes an instance with a Problem.
+func Convert(id model.SourceID, node string, providers, configurators []string) ([]*model.Service, error) {
+	unit, err := interfaceName(node)
+	if err != nil {
+		return nil, err
+	}
+	var pool metaPool
+	list := make([]*provider, 0, len(providers))
+	for _, name := range providers {
+		if p := parseProvider(name, &pool); p != nil {
+			list = append(list, p)
+		}
+	}
+	var rules []*override
+	for _, name := range configurators {
+		if o := parseOverride(name); o != nil {
+			rules = append(rules, o)
+		}
+	}
+	sortOverrides(rules)
+	return assemble(model.Ref{Source: id, Unit: unit}, list, rules), nil
+}
+
+// interfaceName decodes the name of an interface node once. It may hold any bytes but a slash, which no interface has and which
+// would make service keys ambiguous.
+func interfaceName(node string) (string, error) {
+	name, err := dubbourl.Decode(node)
+	if err != nil {
+		return "", fmt.Errorf("%w: interface node: %w", source.ErrMalformed, err)
+	}
+	if name == "" || strings.Contains(name, "/") {
+		return "", fmt.Errorf("%w: %w", source.ErrMalformed, errInterfaceName)
+	}
+	return name, nil
+}
+
+// serviceKey is Dubbo's name of a service, "group/interface:version" without the parts that are blank.
+func serviceKey(iface, group, version string) string {
+	if group != "" {
+		iface = group + "/" + iface
+	}
+	if version != "" {
+		iface += ":" + version
+	}
+	return iface
+}
+
+// assemble builds the services of a unit from its parsed providers; rules are in order.
+func assemble(unit model.Ref, providers []*provider, rules []*override) []*model.Service {
+	type key struct{ group, version string }
+	split := make(map[key][]*provider, 1)
+	for _, p := range providers {
+		k := key{p.group, p.version}
+		split[k] = append(split[k], p)
+	}
+	services := make([]*model.Service, 0, len(split))
+	for k, list := range split {
+		svc := &model.Service{
+			Ref:       model.Ref{Source: unit.Source, Unit: unit.Unit, Name: serviceKey(unit.Unit, k.group, k.version)},
+			Instances: instances(list, rules),
+			Metadata:  map[string]string{model.MetaDubboInterface: unit.Unit},
+		}
+		if k.group != "" {
+			svc.Metadata[model.MetaDubboGroup] = k.group
+		}
+		if k.version != "" {
+			svc.Metadata[model.MetaDubboVersion] = k.version
+		}
+		services = append(services, svc)
+	}
+	slices.SortFunc(services, func(a, b *model.Service) int { return a.Ref.Compare(b.Ref) })
+	return services
+}
+
+// instances makes one instance of what one process offers.
+//
+// Dubbo writes a node per protocol. Those of one host belong together by their pid when all have one, else by order: the first port
+// of each protocol, then the second. An address that is registered twice, as it is for a while after a crash and a restart, counts
+// once, with its newest node.
+func instances(list []*provider, rules []*override) []model.Instance {
+	newest := make(map[string]*provider, len(list))
+	for _, p := range list {
+		if old := newest[p.id()]; old == nil || p.newerThan(old) {
+			newest[p.id()] = p
+		}
+	}
+	byHost := make(map[string][]*provider, len(newest))
+	out := make([]model.Instance, 0, len(newest))
+	for _, p := range newest {
+		if p.problem != "" {
+			out = append(out, instance([]*provider{p}, rules))
+			continue
+		}
+		byHost[p.host] = append(byHost[p.host], p)
+	}
+	for _, offers := range byHost {
+		for _, process := range processes(offers, rules) {
+			out = append(out, instance(process, rules))
+		}
+	}
+	slices.SortFunc(out, func(a, b model.Instance) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}
+
+// processes groups the providers of one host by the process that offers them, each group in the order of its ports.
+func processes(offers []*provider, rules []*override) [][]*provider {
+	if len(offers) == 1 {
+		return [][]*provider{offers}
+	}
+	slices.SortFunc(offers, func(a, b *provider) int {
+		return cmp.Or(cmp.Compare(a.scheme, b.scheme), cmp.Compare(a.port, b.port))
+	})
+	type place struct {
+		pid      string
+		disabled bool
+		rank     int
+	}
+	byPID := !slices.ContainsFunc(offers, func(p *provider) bool { return p.pid == "" })
+	seen := make(map[[2]string]int, len(offers))
+	groups := make(map[place][]*provider, len(offers))
+	for _, p := range offers {
+		at := place{}
+		if byPID {
+			at.pid = p.pid
+		}
+		// A protocol that is switched off must not take the others with it, so it stays apart.
+		_, at.disabled = apply(p, rules)
+		at.rank = seen[[2]string{at.pid, p.scheme}]
+		seen[[2]string{at.pid, p.scheme}]++
+		groups[at] = append(groups[at], p)
+	}
+	return slices.Collect(maps.Values(groups))
+}
+
+// instance describes one process; weight, state and metadata are those of its first port.
+func instance(process []*provider, rules []*override) model.Instance {
+	first := process[0]
+	inst := model.Instance{ID: first.id(), Problem: first.problem, Metadata: first.meta}
+	if first.scheme == "" {
+		return inst
+	}
+	weight, disabled := apply(first, rules)
+	inst.Address, inst.Weight = first.host, weight
+	if disabled {
+		inst.Health = model.Disabled
+	}
+	inst.Ports = make([]model.Port, 0, len(process))
+	for _, p := range process {
+		inst.Ports = append(inst.Ports, model.Port{Protocol: p.scheme, Number: uint32(p.port)}) //nolint:gosec // parsed as 31 bits
+	}
+	return inst
+}

@@ -205,15 +205,27 @@ func TestConvertProtocols(t *testing.T) {
 	}{
 		{"one process", []string{"dubbo://a:1/p?pid=7", "tri://a:2/p?pid=7"}, []string{"dubbo://a:1 dubbo:1 tri:2"}},
 		{"one port", []string{"dubbo://a:1/p", "tri://a:1/p"}, []string{"dubbo://a:1 dubbo:1 tri:1"}},
-		{"by pid", []string{"dubbo://a:1/p?pid=7", "tri://a:9/p?pid=7", "dubbo://a:2/p?pid=8", "tri://a:8/p?pid=8"},
-			[]string{"dubbo://a:1 dubbo:1 tri:9", "dubbo://a:2 dubbo:2 tri:8"}},
-		{"by order", []string{"dubbo://a:1/p", "tri://a:9/p", "dubbo://a:2/p", "tri://a:8/p?pid=8"},
-			[]string{"dubbo://a:1 dubbo:1 tri:8", "dubbo://a:2 dubbo:2 tri:9"}},
+		{
+			"by pid",
+			[]string{"dubbo://a:1/p?pid=7", "tri://a:9/p?pid=7", "dubbo://a:2/p?pid=8", "tri://a:8/p?pid=8"},
+			[]string{"dubbo://a:1 dubbo:1 tri:9", "dubbo://a:2 dubbo:2 tri:8"},
+		},
+		{
+			"by order",
+			[]string{"dubbo://a:1/p", "tri://a:9/p", "dubbo://a:2/p", "tri://a:8/p?pid=8"},
+			[]string{"dubbo://a:1 dubbo:1 tri:8", "dubbo://a:2 dubbo:2 tri:9"},
+		},
 		{"other hosts stay apart", []string{"dubbo://a:1/p", "tri://b:2/p"}, []string{"dubbo://a:1 dubbo:1", "tri://b:2 tri:2"}},
-		{"a disabled one stays apart", []string{"dubbo://a:1/p?pid=7&disabled=true", "tri://a:2/p?pid=7"},
-			[]string{"dubbo://a:1 dubbo:1", "tri://a:2 tri:2"}},
-		{"one in excess", []string{"dubbo://a:1/p", "dubbo://a:2/p", "tri://a:3/p"},
-			[]string{"dubbo://a:1 dubbo:1 tri:3", "dubbo://a:2 dubbo:2"}},
+		{
+			"a disabled one stays apart",
+			[]string{"dubbo://a:1/p?pid=7&disabled=true", "tri://a:2/p?pid=7"},
+			[]string{"dubbo://a:1 dubbo:1", "tri://a:2 tri:2"},
+		},
+		{
+			"one in excess",
+			[]string{"dubbo://a:1/p", "dubbo://a:2/p", "tri://a:3/p"},
+			[]string{"dubbo://a:1 dubbo:1 tri:3", "dubbo://a:2 dubbo:2"},
+		},
 		{"schemes are lower case", []string{"DUBBO://a:1/p"}, []string{"dubbo://a:1 dubbo:1"}},
 	}
 	for _, tt := range tests {
@@ -222,11 +234,11 @@ func TestConvertProtocols(t *testing.T) {
 			for range 3 {
 				var got []string
 				for _, inst := range one(t, encode(tt.urls...), nil) {
-					text := inst.ID
+					words := []string{inst.ID}
 					for _, p := range inst.Ports {
-						text += fmt.Sprintf(" %s:%d", p.Protocol, p.Number)
+						words = append(words, fmt.Sprintf("%s:%d", p.Protocol, p.Number))
 					}
-					got = append(got, text)
+					got = append(got, strings.Join(words, " "))
 				}
 				if diff := cmp.Diff(tt.want, got); diff != "" {
 					t.Errorf("(-want +got)\n%s", diff)

@@ -121,7 +121,7 @@ func parseWeight(text string, unset uint32) uint32 {
 	if err != nil {
 		return unset
 	}
-	return uint32(max(n, 0)) //nolint:gosec // 0 to 2^31-1
+	return uint32(max(n, 0))
 }
 
 // isDisabled is Dubbo's rule: "disabled" decides when it is there, else "enabled", which defaults to true.
@@ -196,11 +196,4 @@ func (m *metaPool) share(params map[string]string) map[string]string {
 	}
 	m.maps[sum] = own
 	return own
-}
-
-// trim forgets what was shared once more of it has gathered than there are users.
-func (m *metaPool) trim(users int) {
-	if len(m.maps) > 2*users+8 {
-		m.maps = nil
-	}
 }

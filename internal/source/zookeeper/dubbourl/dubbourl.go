@@ -69,11 +69,12 @@ func Decode(s string) (string, error) {
 			if i+2 >= len(s) {
 				return "", fmt.Errorf("%w at byte %d: cut off", ErrEscape, i)
 			}
-			high, low := unhex(s[i+1]), unhex(s[i+2])
-			if high < 0 || low < 0 {
+			high, ok := unhex(s[i+1])
+			low, ok2 := unhex(s[i+2])
+			if !ok || !ok2 {
 				return "", fmt.Errorf("%w at byte %d: not hexadecimal", ErrEscape, i)
 			}
-			out = append(out, byte(high<<4|low))
+			out = append(out, high<<4|low)
 			i += 2
 		default:
 			out = append(out, s[i])
@@ -82,16 +83,16 @@ func Decode(s string) (string, error) {
 	return string(out), nil
 }
 
-func unhex(c byte) int {
+func unhex(c byte) (byte, bool) {
 	switch {
 	case c >= '0' && c <= '9':
-		return int(c - '0')
+		return c - '0', true
 	case c >= 'a' && c <= 'f':
-		return int(c-'a') + 10
+		return c - 'a' + 10, true
 	case c >= 'A' && c <= 'F':
-		return int(c-'A') + 10
+		return c - 'A' + 10, true
 	}
-	return -1
+	return 0, false
 }
 
 // Parse decodes a node name once and takes the URL apart.

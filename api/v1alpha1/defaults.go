@@ -1,0 +1,71 @@
+package v1alpha1
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// DefaultVIPCIDR is the range of virtual IPs unless configured otherwise: a part of the reserved class E, and the neighbour of the
+// range from which istiod itself allocates (240.240.0.0/16).
+const DefaultVIPCIDR = "240.239.0.0/16"
+
+// Default fills in every setting of r that is not set and has a default. It changes nothing that is set, so a second call changes
+// nothing. Output.ExportTo has no default here, because the one that applies depends on the service.
+func Default(r *Registry) {
+	s := &r.Spec
+	setDefault(&s.Mode, ModeActive)
+	setDefault(&s.DeletionPolicy, DeletionRetain)
+	if s.Source.ZooKeeper != nil {
+		defaultZooKeeper(s.Source.ZooKeeper)
+	}
+	setDefault(&s.Services.Max, new(int32(10_000)))
+	setDefault(&s.Endpoints.Mode, EndpointsInline)
+	setDefault(&s.Endpoints.Hostnames, HostnamesReject)
+	if s.Endpoints.DenyCIDRs == nil {
+		s.Endpoints.DenyCIDRs = []string{"127.0.0.0/8", "::1/128"}
+	}
+	if s.Endpoints.CopyLabels == nil {
+		s.Endpoints.CopyLabels = []string{"version", "group"}
+	}
+	if len(s.Dubbo.DataPlanes) == 0 {
+		s.Dubbo.DataPlanes = []DataPlane{DataPlaneTCP}
+	}
+	setDefault(&s.Output.Location, MeshInternal)
+	setDefault(&s.Output.VIPCIDR, new(DefaultVIPCIDR))
+	g := &s.Guards
+	setDefault(&g.EmptyGrace, duration(3*time.Minute))
+	setDefault(&g.DeleteAfter, duration(10*time.Minute))
+	setDefault(&g.MaxHold, duration(0))
+	setDefault(&g.MassRemoval.MaxPercent, new(int32(30)))
+	setDefault(&g.MassRemoval.HoldFor, duration(10*time.Minute))
+}
+
+func defaultZooKeeper(z *ZooKeeper) {
+	setDefault(&z.SessionTimeout, duration(30*time.Second))
+	if len(z.Layouts) == 0 {
+		z.Layouts = []ZooKeeperLayout{{}}
+	}
+	for i := range z.Layouts {
+		l := &z.Layouts[i]
+		setDefault(&l.Type, LayoutDubboInterface)
+		if l.Type == LayoutDubboInterface {
+			setDefault(&l.Name, "dubbo")
+			setDefault(&l.Root, "/dubbo")
+		}
+	}
+	if z.TLS != nil && z.TLS.CARef != nil {
+		setDefault(&z.TLS.CARef.Kind, RefSecret)
+		setDefault(&z.TLS.CARef.Key, "ca.crt")
+	}
+}
+
+// setDefault sets a field that has its zero value.
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func duration(d time.Duration) *metav1.Duration { return &metav1.Duration{Duration: d} }

@@ -1,0 +1,18 @@
+// Package v1alpha1 is the Registry kind: what a person writes to have one registry bridged, its defaults and its validation.
+//
+// The configuration reference in docs/reference/registry.md is generated from the comments of this package, so a comment on a field is
+// written for the person who sets it. Lines that start with "Example:" become the example column. Durations are written as in "90s",
+// "5m" or "1h30m".
+//
+// +kubebuilder:object:generate=true
+// +groupName=registry-bridge.io
+package v1alpha1
+
+const (
+	// Group is the API group of this package.
+	Group = "registry-bridge.io"
+	// APIVersion is what a manifest of this package's kinds says in apiVersion.
+	APIVersion = Group + "/v1alpha1"
+	// KindRegistry is the kind of a Registry.
+	KindRegistry = "Registry"
+)

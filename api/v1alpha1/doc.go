@@ -1,11 +1,11 @@
 // Package v1alpha1 is the Registry kind: what a person writes to have one registry bridged, its defaults and its validation.
 //
+// +kubebuilder:object:generate=true
+// +groupName=registry-bridge.io
+//
 // The configuration reference in docs/reference/registry.md is generated from the comments of this package, so a comment on a field is
 // written for the person who sets it. Lines that start with "Example:" become the example column. Durations are written as in "90s",
 // "5m" or "1h30m".
-//
-// +kubebuilder:object:generate=true
-// +groupName=registry-bridge.io
 package v1alpha1
 
 const (

@@ -124,6 +124,18 @@ func suffixProblem(suffix string) string {
 	return ""
 }
 
+func hostProblem(host string) string {
+	switch {
+	case host == "":
+		return ""
+	case len(validation.IsDNS1123Subdomain(host)) > 0 || !strings.Contains(host, "."):
+		return "needs to be a lower-case host with a dot, e.g. legacy.example.com"
+	case reservedHost(host):
+		return "belongs to Kubernetes; choose a host that is not under .local or svc"
+	}
+	return ""
+}
+
 // reservedHost reports hosts that belong to Kubernetes: whoever published one would take the traffic of a Service.
 func reservedHost(host string) bool {
 	labels := strings.Split(host, ".")
@@ -157,13 +169,8 @@ func validateRule(r *Rule, path *field.Path) field.ErrorList {
 	if p := r.ServicePort; p != nil && (*p < 1 || *p > 65535) {
 		errs = append(errs, field.Invalid(path.Child("servicePort"), *p, "needs to be between 1 and 65535"))
 	}
-	if h := r.Host; h != "" {
-		switch {
-		case len(validation.IsDNS1123Subdomain(h)) > 0 || !strings.Contains(h, "."):
-			errs = append(errs, field.Invalid(path.Child("host"), h, "needs to be a lower-case host with a dot, e.g. legacy.example.com"))
-		case reservedHost(h):
-			errs = append(errs, field.Invalid(path.Child("host"), h, "belongs to Kubernetes; choose a host that is not under .local or svc"))
-		}
+	if problem := hostProblem(r.Host); problem != "" {
+		errs = append(errs, field.Invalid(path.Child("host"), r.Host, problem))
 	}
 	if r.TLSMode != "" {
 		errs = append(errs, oneOf(path.Child("tlsMode"), r.TLSMode, TLSIstio, TLSDisabled)...)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -117,7 +118,7 @@ func (d *document) decode(c chunk, out *Decoded) {
 	}
 
 	entry := Entry{File: d.file, Line: node.Line}
-	if tree := d.value(node, registryType, ""); tree != nil {
+	if tree := d.value(node, reflect.TypeFor[v1alpha1.Registry](), ""); tree != nil {
 		if err := reencode(tree, &entry.Registry); err != nil {
 			d.report(node, "", "", err.Error())
 		}

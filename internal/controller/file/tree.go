@@ -11,14 +11,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/registry-bridge/registry-bridge/api/v1alpha1"
-)
-
-var (
-	registryType    = reflect.TypeFor[v1alpha1.Registry]()
-	durationType    = reflect.TypeFor[metav1.Duration]()
-	unmarshalerType = reflect.TypeFor[json.Unmarshaler]()
 )
 
 // value checks a node against the Go type that it is for, and returns it as plain values for JSON, without the parts that are wrong;
@@ -35,7 +27,7 @@ func (d *document) value(n *yaml.Node, t reflect.Type, path string) any {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if reflect.PointerTo(t).Implements(unmarshalerType) {
+	if reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) {
 		return d.text(n, t, path)
 	}
 	switch t.Kind() { //nolint:exhaustive // The API has no other kinds, which a test checks.
@@ -169,7 +161,7 @@ func (d *document) text(n *yaml.Node, t reflect.Type, path string) any {
 		return plain
 	}
 	detail := "is malformed: " + err.Error()
-	if t == durationType {
+	if t == reflect.TypeFor[metav1.Duration]() {
 		detail = "needs a duration with a unit, e.g. 30s, 5m or 1h30m"
 	}
 	d.report(n, path, shown(n), detail)

@@ -1,0 +1,84 @@
+// Package cli is the command line: it reads flags and files, wires everything together, and turns what happened into text and an exit
+// code.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes of every command.
+const (
+	ExitOK = 0
+	// ExitError: the command could not do what it was asked to, or what it checked is wrong.
+	ExitError = 1
+	// ExitDifferences: plan found something to write.
+	ExitDifferences = 2
+)
+
+// errDifferences is what plan returns when there is something to write; everything has been said then.
+var errDifferences = errors.New("there are differences")
+
+// errReported is the error of a command that has said everything about it already.
+var errReported = errors.New("reported")
+
+// Streams are where commands write.
+type Streams struct {
+	// Out is for what was asked for, Err for errors and logs.
+	Out, Err io.Writer
+}
+
+// Main runs the command line args (without the program's name) and returns the exit code. The end of ctx asks the command to stop.
+func Main(ctx context.Context, args []string, streams Streams) int {
+	root := NewCommand()
+	root.SetArgs(args)
+	root.SetOut(streams.Out)
+	root.SetErr(streams.Err)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.Is(err, errDifferences):
+		return ExitDifferences
+	case !errors.Is(err, errReported):
+		fmt.Fprintf(streams.Err, "Error: %v\n", err)
+	}
+	return ExitError
+}
+
+// NewCommand returns the root command. The reference pages are generated from it.
+func NewCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "registry-bridge",
+		Short: "Bridges service registries into Istio",
+		Long: lines(
+			"registry-bridge watches service registries (Dubbo in ZooKeeper in this version) and keeps Istio ServiceEntries equal to",
+			"what is registered. It only reads registries, and it never removes an endpoint because a registry failed to answer.",
+			"",
+			"Exit codes: 0 success, 1 error, 2 differences (plan)."),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.AddCommand(newValidateCommand(), newVersionCommand())
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see %q", err, cmd.CommandPath()+" --help")
+	})
+	return root
+}
+
+// needs checks the number of arguments and says what is missing in words.
+func needs(least int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least {
+			return fmt.Errorf("%s needs %s; see %q", cmd.CommandPath(), what, cmd.CommandPath()+" --help")
+		}
+		return nil
+	}
+}
+
+func lines(l ...string) string { return strings.Join(l, "\n") }

@@ -23,12 +23,14 @@ type multiHeader struct {
 	Err  Code
 }
 
+// Encode implements Record.
 func (h *multiHeader) Encode(e *Encoder) {
 	e.Int(int32(h.Op))
 	e.Bool(h.Done)
 	e.Int(int32(h.Err))
 }
 
+// Decode implements Record.
 func (h *multiHeader) Decode(d *Decoder) {
 	h.Op = Op(d.Int())
 	h.Done = d.Bool()

@@ -5,7 +5,7 @@ type Stat struct {
 	Czxid, Mzxid                int64
 	Ctime, Mtime                int64
 	Version, Cversion, Aversion int32
-	// EphemeralOwner is the session of an ephemeral node, else 0, or a marker of container and TTL nodes.
+	// EphemeralOwner is the session of an ephemeral node, else 0.
 	EphemeralOwner          int64
 	DataLength, NumChildren int32
 	// Pzxid is the transaction that last changed the list of children.

@@ -169,7 +169,7 @@ func (d *Decoder) Len() int { return len(d.buf) - d.off }
 // Bool reads a boolean: any byte but 0 is true.
 func (d *Decoder) Bool() bool {
 	b := d.take(1)
-	return b != nil && b[0] != 0
+	return len(b) == 1 && b[0] != 0
 }
 
 // Int reads an int32.

@@ -13,7 +13,7 @@ import (
 func FuzzDecode(f *testing.F) {
 	all := samples()
 	fresh := func(which uint8) wire.Record {
-		r, ok := reflect.New(reflect.TypeOf(all[int(which)%len(all)].empty).Elem()).Interface().(wire.Record)
+		r, ok := reflect.TypeAssert[wire.Record](reflect.New(reflect.TypeOf(all[int(which)%len(all)].empty).Elem()))
 		if !ok {
 			panic("not a record")
 		}

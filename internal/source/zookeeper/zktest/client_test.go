@@ -3,7 +3,6 @@ package zktest_test
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"slices"
@@ -189,19 +188,4 @@ func eventually(t *testing.T, what string, holds func() bool) {
 			t.Fatalf("not within %v: %s", patience, what)
 		}
 	}
-}
-
-// dialTLS opens a connection over TLS.
-func dialTLS(t *testing.T, s *zktest.Server, conf *tls.Config) *raw {
-	t.Helper()
-	d := tls.Dialer{Config: conf}
-	nc, err := d.DialContext(t.Context(), "tcp", s.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := shake(t, nc, wire.ConnectRequest{Timeout: 2000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
 }

@@ -34,6 +34,8 @@ type record struct {
 	// gone.
 	list    []*model.Service
 	pending map[model.Ref]*model.Service
+	// changes counts what went into pending.
+	changes uint64
 }
 
 // unit is one unit of a source.
@@ -81,6 +83,7 @@ func (r *record) unit(name string) *unit {
 func (r *record) set(ref model.Ref, svc *model.Service) (wasPending bool) {
 	_, wasPending = r.pending[ref]
 	r.pending[ref] = svc
+	r.changes++
 	return wasPending
 }
 

@@ -69,22 +69,55 @@ func (s *Store) Configure(sources map[model.SourceID]Owner) {
 	s.order = slices.Sorted(maps.Keys(s.records))
 }
 
-// Changed is signalled when there is something that the last Snapshot or Statuses did not show. A service that changes again before
+// Changed is signalled when there is something that was not read yet. A service that changes again before
 // it has been read is not signalled again, so one restless service cannot keep a listener from a moment of quiet.
 func (s *Store) Changed() <-chan struct{} { return s.changed }
 
-// PendingSince returns when the oldest change was made that Snapshot has not shown yet, the zero time when there is none.
-func (s *Store) PendingSince() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.stale.since
+// View is what a store holds at one moment.
+type View struct {
+	Snapshot model.Snapshot
+	Statuses map[model.SourceID]model.Status
+	// Since is when the oldest change was made that no view had shown before, the zero time when there is none.
+	Since time.Time
 }
 
-// Snapshot returns the current state of all sources. What did not change since the last call is the same slice and the same pointers.
+// View returns the current state of all sources together with how far each can be trusted. Both are of the same moment: a status that
+// is newer than the services could vouch for services that are not complete yet. Nothing in a view is ever changed, and what did not
+// change since the last view is the same slice, the same map and the same pointers.
+func (s *Store) View() View {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	view := View{Snapshot: s.readSnapshot(), Statuses: s.readStatuses(), Since: s.stale.since}
+	s.stale.since = time.Time{}
+	return view
+}
+
+// Snapshot returns the current state of all sources, and leaves View.Since alone.
 func (s *Store) Snapshot() model.Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stale.since = time.Time{}
+	return s.readSnapshot()
+}
+
+// Statuses returns how far each source can be trusted.
+func (s *Store) Statuses() map[model.SourceID]model.Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.readStatuses()
+}
+
+// Changes returns how many changes of services each source has made since it was configured.
+func (s *Store) Changes() map[model.SourceID]uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changes := make(map[model.SourceID]uint64, len(s.records))
+	for id, rec := range s.records {
+		changes[id] = rec.changes
+	}
+	return changes
+}
+
+func (s *Store) readSnapshot() model.Snapshot {
 	if !s.stale.snapshot {
 		return s.snapshot
 	}
@@ -97,11 +130,7 @@ func (s *Store) Snapshot() model.Snapshot {
 	return s.snapshot
 }
 
-// Statuses returns how far each source can be trusted. The map is never changed after it was returned, and is the same one as long as
-// nothing changed.
-func (s *Store) Statuses() map[model.SourceID]model.Status {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *Store) readStatuses() map[model.SourceID]model.Status {
 	if !s.stale.statuses {
 		return s.statuses
 	}

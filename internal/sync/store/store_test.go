@@ -404,24 +404,32 @@ func TestFailureSinceItBegan(t *testing.T) {
 	})
 }
 
-func TestPendingSince(t *testing.T) {
+func TestView(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t, zk)
-		s.Snapshot()
+		s.View()
 		sink, _ := s.Runs(zk).Begin()
-		if got := s.PendingSince(); !got.IsZero() {
+		if got := s.View().Since; !got.IsZero() {
 			t.Errorf("pending since %v without a change", got)
 		}
 		start := time.Now()
 		sink.Upsert(service("u", "a"))
 		<-time.After(time.Second)
 		sink.Upsert(service("u", "b"))
-		if got := s.PendingSince(); !got.Equal(start) {
-			t.Errorf("pending since %v, want the first change at %v", got, start)
-		}
+		sink.Synced()
 		s.Snapshot()
-		if got := s.PendingSince(); !got.IsZero() {
-			t.Errorf("pending since %v after a snapshot", got)
+		view := s.View()
+		if !view.Since.Equal(start) {
+			t.Errorf("pending since %v, want the first change at %v", view.Since, start)
+		}
+		if len(view.Snapshot.Sources[0].Services) != 2 || view.Statuses[zk].State != model.Synced {
+			t.Errorf("view is %+v", view)
+		}
+		if got := s.View().Since; !got.IsZero() {
+			t.Errorf("pending since %v after a view", got)
+		}
+		if got := s.Changes()[zk]; got != 2 {
+			t.Errorf("%d changes, want 2", got)
 		}
 	})
 }
@@ -482,7 +490,8 @@ func TestRace(t *testing.T) {
 		for i := range 200 {
 			s.Snapshot()
 			s.Statuses()
-			s.PendingSince()
+			s.View()
+			s.Changes()
 			if i%50 == 0 {
 				s.Configure(map[model.SourceID]store.Owner{zk: {Registry: strconv.Itoa(i)}})
 			}

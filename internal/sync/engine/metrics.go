@@ -1,0 +1,194 @@
+package engine
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/registry-bridge/registry-bridge/internal/model"
+	"github.com/registry-bridge/registry-bridge/internal/reason"
+	"github.com/registry-bridge/registry-bridge/internal/sync/output"
+)
+
+const namespace = "registry_bridge"
+
+// metrics collects what the engine counts, and at each scrape what the last cycle saw. Labels are registries, sources, guards, reasons
+// and operations: as many as there are configured, never one for each service. What belongs to a source goes with it.
+type metrics struct {
+	engine   *Engine
+	writes   *prometheus.CounterVec
+	latency  prometheus.Histogram
+	duration prometheus.Histogram
+
+	up, synced, lastSuccess, failingUnits, services, instances, changes *prometheus.Desc
+	dropped, held, holdAge                                              *prometheus.Desc
+	outputUp, waiting, cycles                                           *prometheus.Desc
+}
+
+var _ prometheus.Collector = (*metrics)(nil)
+
+func newMetrics(e *Engine) *metrics {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+	}
+	source := []string{"namespace", "registry", "source"}
+	return &metrics{
+		engine: e,
+		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "writes_total",
+			Help: "Writes to the output by operation and result (ok, conflict, refused, unavailable).",
+		}, []string{"op", "result"}),
+		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Name: "change_to_write_seconds",
+			Help:    "Time from a change told by a registry to the end of the write that brought it to the output.",
+			Buckets: []float64{.05, .1, .15, .2, .3, .5, 1, 2, 5, 10, 30, 60},
+		}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Name: "cycle_duration_seconds",
+			Help:    "Time of one cycle: snapshot, translation, plan and write.",
+			Buckets: []float64{.0001, .001, .005, .01, .05, .1, .5, 1, 2.5, 5},
+		}),
+		up:           desc("source_up", "1 while the connection to the registry works, 0 since its last run failed.", source...),
+		synced:       desc("source_synced", "1 while the source has finished a full listing and watches.", source...),
+		lastSuccess:  desc("source_last_success_timestamp_seconds", "When the source was last known to be current.", source...),
+		failingUnits: desc("source_failing_units", "Units that cannot be read or understood.", source...),
+		services:     desc("services", "Services that the source holds.", source...),
+		instances:    desc("instances", "Instances that the source holds, usable or not.", source...),
+		changes:      desc("source_changes_total", "Changes of services told by the registry.", source...),
+		dropped:      desc("dropped", "Services and instances that are not published, by reason.", "registry", "reason"),
+		held:         desc("held", "Removals, or additions over a limit, that a guard holds back.", "source", "guard"),
+		holdAge:      desc("hold_age_seconds", "Age of the oldest hold of a guard.", "source", "guard"),
+		outputUp:     desc("output_up", "1 while the output takes writes."),
+		waiting:      desc("changes_waiting", "Changes of the last plan that are not written yet."),
+		cycles:       desc("cycles_total", "Cycles that made a plan."),
+	}
+}
+
+// wrote counts one write.
+func (m *metrics) wrote(r output.Result) {
+	result := "ok"
+	switch {
+	case r.Err == nil:
+	case errors.Is(r.Err, output.ErrConflict):
+		result = "conflict"
+	case errors.Is(r.Err, output.ErrOutput):
+		result = "unavailable"
+	default:
+		result = "refused"
+	}
+	m.writes.WithLabelValues(r.Op.String(), result).Inc()
+}
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	m.writes.Describe(ch)
+	m.latency.Describe(ch)
+	m.duration.Describe(ch)
+	for _, d := range []*prometheus.Desc{
+		m.up, m.synced, m.lastSuccess, m.failingUnits, m.services, m.instances, m.changes,
+		m.dropped, m.held, m.holdAge, m.outputUp, m.waiting, m.cycles,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	m.writes.Collect(ch)
+	m.latency.Collect(ch)
+	m.duration.Collect(ch)
+	state := m.engine.State()
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+	}
+	counter(m.cycles, float64(state.Cycle))
+	gauge(m.outputUp, oneIf(state.Cycle > 0 && state.Output == nil))
+	gauge(m.waiting, float64(len(state.Plan.Apply)+len(state.Plan.Delete)-state.Written))
+	m.collectSources(state, gauge, counter)
+	m.collectGuards(state, gauge)
+	dropped := map[[2]string]int{}
+	for i := range state.Result.Diagnostics {
+		if d := &state.Result.Diagnostics[i]; !isNote(d.Reason) {
+			dropped[[2]string{d.Registry, string(d.Reason)}]++
+		}
+	}
+	for labels, n := range dropped {
+		gauge(m.dropped, float64(n), labels[0], labels[1])
+	}
+}
+
+type emit func(d *prometheus.Desc, v float64, labels ...string)
+
+// collectSources emits what belongs to each source.
+func (m *metrics) collectSources(state *State, gauge, counter emit) {
+	changes := m.engine.deps.Store.Changes()
+	for _, src := range state.Snapshot.Sources {
+		status := state.Statuses[src.ID]
+		labels := []string{status.Namespace, status.Registry, string(src.ID)}
+		instances := 0
+		for _, svc := range src.Services {
+			instances += len(svc.Instances)
+		}
+		gauge(m.up, oneIf(status.Err == ""), labels...)
+		gauge(m.synced, oneIf(status.State == model.Synced), labels...)
+		gauge(m.lastSuccess, lastSuccess(status), labels...)
+		gauge(m.failingUnits, float64(len(status.FailingUnits)), labels...)
+		gauge(m.services, float64(len(src.Services)), labels...)
+		gauge(m.instances, float64(instances), labels...)
+		counter(m.changes, float64(changes[src.ID]), labels...)
+	}
+}
+
+// collectGuards emits what is held.
+func (m *metrics) collectGuards(state *State, gauge emit) {
+	type held struct {
+		count int
+		since time.Time
+	}
+	guards := map[[2]string]held{}
+	for i := range state.Plan.Held {
+		h := &state.Plan.Held[i]
+		key := [2]string{string(h.Source), string(h.Guard)}
+		sum := guards[key]
+		sum.count++
+		if sum.since.IsZero() || h.Since.Before(sum.since) {
+			sum.since = h.Since
+		}
+		guards[key] = sum
+	}
+	for labels, sum := range guards {
+		gauge(m.held, float64(sum.count), labels[0], labels[1])
+		gauge(m.holdAge, time.Since(sum.since).Seconds(), labels[0], labels[1])
+	}
+}
+
+// isNote reports whether r says that something is published, only differently.
+func isNote(r reason.Reason) bool {
+	switch r {
+	case reason.PortDrift, reason.TCPWithoutAddress, reason.LabelSanitised, reason.WeightClamped:
+		return true
+	}
+	return false
+}
+
+// lastSuccess returns when the source was last known to be current, 0 for never.
+func lastSuccess(s model.Status) float64 {
+	switch s.State {
+	case model.Synced:
+		return float64(time.Now().UnixMilli()) / 1000
+	case model.Failing:
+		return float64(s.Since.UnixMilli()) / 1000
+	}
+	return 0
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

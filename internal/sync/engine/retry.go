@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"time"
+
+	"github.com/registry-bridge/registry-bridge/internal/sync/output"
+	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
+	"github.com/registry-bridge/registry-bridge/internal/translate"
+)
+
+// How long to wait before trying again: one object, and the output as a whole.
+const (
+	minRetry       = time.Second
+	maxObjectRetry = 5 * time.Minute
+	maxOutputRetry = time.Minute
+)
+
+// retries remembers what failed and when it is tried again.
+type retries struct {
+	// output is the trouble with the output as a whole; its Err is nil when there is none.
+	output  Failure
+	objects map[translate.Key]Failure
+	// shown is the copy of objects that was handed out last; changed says that it is out of date.
+	shown   map[translate.Key]Failure
+	changed bool
+}
+
+func newRetries() retries { return retries{objects: map[translate.Key]Failure{}} }
+
+// paused reports whether nothing may be sent to the output now.
+func (r *retries) paused(now time.Time) bool {
+	return r.output.Err != nil && now.Before(r.output.Retry)
+}
+
+// due returns the part of p whose objects do not wait.
+func (r *retries) due(p plan.Plan, now time.Time) plan.Plan {
+	if len(r.objects) > 0 {
+		p.Apply, p.Delete = r.ready(p.Apply, now), r.ready(p.Delete, now)
+	}
+	return p
+}
+
+// ready returns the changes whose object does not wait.
+func (r *retries) ready(changes []plan.Change, now time.Time) []plan.Change {
+	var ready []plan.Change
+	for _, c := range changes {
+		if f, failed := r.objects[c.Key]; !failed || !now.Before(f.Retry) {
+			ready = append(ready, c)
+		}
+	}
+	return ready
+}
+
+// keepOnly forgets the failures of objects that need no write any more.
+func (r *retries) keepOnly(p *plan.Plan) {
+	if len(r.objects) == 0 {
+		return
+	}
+	needed := map[translate.Key]bool{}
+	for _, changes := range [][]plan.Change{p.Apply, p.Delete} {
+		for _, c := range changes {
+			needed[c.Key] = true
+		}
+	}
+	for key := range r.objects {
+		if !needed[key] {
+			r.succeeded(key)
+		}
+	}
+}
+
+// forgive lets everything be tried again now.
+func (r *retries) forgive() {
+	r.output.Retry = time.Time{}
+	for key, f := range r.objects {
+		f.Retry = time.Time{}
+		r.objects[key] = f
+		r.changed = true
+	}
+}
+
+// failed notes the failure of one object and reports whether it is news. A first conflict is tried again at once, because it only says
+// that somebody else wrote; whoever conflicts again and again waits like all others.
+func (r *retries) failed(key translate.Key, err error, after time.Duration, now time.Time) (news bool) {
+	last, known := r.objects[key]
+	f := Failure{Err: err, Since: now, Attempts: last.Attempts + 1}
+	if known {
+		f.Since = last.Since
+	}
+	wait := backoff(f.Attempts, maxObjectRetry)
+	if !known && errors.Is(err, output.ErrConflict) {
+		wait = 0
+	}
+	f.Retry = now.Add(max(wait, after))
+	r.objects[key] = f
+	r.changed = true
+	return !known || last.Err.Error() != err.Error()
+}
+
+// succeeded forgets the failure of an object and reports whether there was one.
+func (r *retries) succeeded(key translate.Key) bool {
+	if _, failed := r.objects[key]; !failed {
+		return false
+	}
+	delete(r.objects, key)
+	r.changed = true
+	return true
+}
+
+// outputFailed notes that the output as a whole is in trouble and reports whether that is news.
+func (r *retries) outputFailed(err error, after time.Duration, now time.Time) (news bool) {
+	news = r.output.Err == nil
+	if news {
+		r.output = Failure{Since: now}
+	}
+	r.output.Err = err
+	r.output.Attempts++
+	r.output.Retry = now.Add(max(backoff(r.output.Attempts, maxOutputRetry), after))
+	return news
+}
+
+// next returns the earlier of t and the next retry.
+func (r *retries) next(t time.Time) time.Time {
+	if r.output.Err != nil {
+		// Objects wait for the output.
+		if r.output.Retry.Before(t) {
+			return r.output.Retry
+		}
+		return t
+	}
+	for _, f := range r.objects {
+		if f.Retry.Before(t) {
+			t = f.Retry
+		}
+	}
+	return t
+}
+
+// failures returns what is wrong now, as values that are never changed.
+func (r *retries) failures() (map[translate.Key]Failure, *Failure) {
+	if r.changed {
+		r.shown, r.changed = maps.Clone(r.objects), false
+	}
+	if r.output.Err == nil {
+		return r.shown, nil
+	}
+	out := r.output
+	return r.shown, &out
+}
+
+// backoff returns the wait before the attempt behind the n-th failure: doubling from a second to limit, less up to a quarter so that
+// many do not come back in step.
+func backoff(n int, limit time.Duration) time.Duration {
+	wait := minRetry
+	for range n - 1 {
+		wait = min(2*wait, limit)
+	}
+	return max(minRetry, wait-rand.N(wait/4)) //nolint:gosec // Jitter needs no secret randomness.
+}

@@ -1,0 +1,161 @@
+package reason
+
+import "slices"
+
+// All returns every reason in the order of the documentation: what is dropped, what is noted, what is held.
+func All() []Info { return slices.Concat(drops(), notes(), guards()) }
+
+func drops() []Info {
+	return []Info{
+		{
+			MalformedURL, Drop, "The registered URL cannot be read.",
+			"Look at the node in the registry; the detail says where reading stopped. Usually something other than the framework wrote it.",
+		},
+		{
+			MalformedName, Drop, "The name or the content of what is registered makes no sense.",
+			"Look at the node in the registry, and remove it when nothing registers it any more.",
+		},
+		{
+			PortOutOfRange, Drop, "The port is 0 or above 65535.",
+			"Correct the port in the application's configuration. Port 0 often means that it registered before its server had started.",
+		},
+		{
+			AddressNotIP, Drop, "The instance is registered by a host name, and only IP addresses are published.",
+			"Let the application register its IP address (Dubbo: DUBBO_IP_TO_REGISTRY).",
+		},
+		{
+			AddressUnspecified, Drop, "The address is 0.0.0.0 or ::, which nobody can call.",
+			"Let the application register the address under which it is reached (Dubbo: DUBBO_IP_TO_REGISTRY).",
+		},
+		{
+			AddressDenied, Drop, "The address is in endpoints.denyCIDRs, or not in endpoints.allowCIDRs.",
+			"For 127.0.0.1, let the application register the address under which it is reached. Else change the lists.",
+		},
+		{
+			MetadataTooLarge, Drop, "The metadata is larger than what is accepted.",
+			"Find out what the application puts into its registration, and make it less.",
+		},
+		{
+			Unusable, Drop, "The registry says that the instance takes no traffic: it is down, starting, disabled, or has weight 0.",
+			"Nothing, when that is so. The detail names the state.",
+		},
+		{
+			UnitUnreadable, Drop, "What the registry holds for this service could not be read; what was published of it stays.",
+			"Look at the detail. Access rules of the registry that hide it from the bridge are the usual cause.",
+		},
+		{
+			HostCollision, Drop, "Another service has the same host already.",
+			"Give one of the two another host by a rule, or tell them apart with hosts.template.",
+		},
+		{
+			HostReserved, Drop, "The host would belong to Kubernetes (.svc., .local).",
+			"Give the service another host by a rule, or change hosts.template or hosts.suffix.",
+		},
+		{
+			HostInvalid, Drop, "No valid host can be made of the name.",
+			"Give the service a host by a rule.",
+		},
+		{
+			ProtocolConflict, Drop, "Two Registries have the same host with different protocols; the later one is left out.",
+			"Set the protocol by a rule, or give one of them another host.",
+		},
+		{
+			ServiceExcluded, Drop, "The service is left out by services.include or services.exclude.",
+			"Nothing, when that is meant.",
+		},
+		{
+			TooManyServices, Drop, "The Registry has more hosts than services.max; new ones are held back.",
+			"Raise services.max, or select fewer services.",
+		},
+		{
+			TooManyPorts, Drop, "The service has more than 16 ports; those above are left out.",
+			"Set rules[].servicePort, so that one port stands for all of them.",
+		},
+		{
+			DuplicateEndpoint, Drop, "The same address and port is registered twice for one host; the first one counts.",
+			"Nothing, unless the two say different things: then remove the stale one from the registry.",
+		},
+		{
+			UnsupportedProtocol, Drop, "The instance speaks a protocol that cannot be published.",
+			"Set the protocol by a rule when you know that it can be forwarded, for instance as TCP.",
+		},
+	}
+}
+
+func notes() []Info {
+	return []Info{
+		{
+			PortDrift, Note, "Most instances moved to another port, or to another protocol, than the one under which the host is published.",
+			"The published port stays, because clients use it. Set rules[].servicePort to change it.",
+		},
+		{
+			TCPWithoutAddress, Note, "A TCP service has no virtual IP, so it is exported to nobody: it would capture its port for the whole mesh.",
+			"Set output.vipCIDR.",
+		},
+		{
+			LabelSanitised, Note, "A value from the metadata is not a valid label, and was changed.",
+			"Nothing, unless routing by that label is meant to work: then change the value in the application.",
+		},
+		{
+			WeightClamped, Note, "The weight is outside of what can be expressed, and was brought to the nearest value.",
+			"Nothing, unless the ratio matters: then choose weights between a tenth and a thousand times the default.",
+		},
+	}
+}
+
+func guards() []Info {
+	return []Info{
+		{
+			Unsynced, Guard, "The source has not read everything since the bridge started.",
+			"Wait. When it lasts, look at the state of the source.",
+		},
+		{
+			Failing, Guard, "The registry, or a part of it, cannot be read now.",
+			"Restore the registry. When it is gone for good, remove the Registry or set guards.maxHold.",
+		},
+		{
+			EmptyService, Guard, "The service fell to no usable instance at all.",
+			"Look whether the instances are really gone. They go by themselves after guards.emptyGrace.",
+		},
+		{
+			EmptySource, Guard, "The registry suddenly holds no instance at all.",
+			"Look whether it lost its data. The endpoints go by themselves after guards.massRemoval.holdFor.",
+		},
+		{
+			MassRemoval, Guard, "Many endpoints of one registry went within five minutes.",
+			"Look whether that is meant. They go by themselves after guards.massRemoval.holdFor.",
+		},
+		{
+			Vanished, Guard, "The object has no endpoint left, and its service is gone.",
+			"Nothing. It goes by itself after guards.deleteAfter, or is filled again when the service returns.",
+		},
+		{
+			Orphan, Guard, "No Registry is configured any more for what is published, and deletionPolicy was Retain.",
+			"Configure a Registry of the same name to adopt the objects, or delete them by hand.",
+		},
+		{
+			Paused, Guard, "The Registry has mode: Paused.",
+			"Set mode: Active when writing may go on.",
+		},
+		{
+			Frozen, Guard, "All writing was stopped by an operator.",
+			"Resume writing when it may go on.",
+		},
+		{
+			Observed, Guard, "The Registry has mode: Observe: changes are planned, not written.",
+			"Look at the plan, and set mode: Active.",
+		},
+		{
+			ConfirmRemoval, Guard, "An edit of the configuration would delete more than 30 % (and more than 10) of the Registry's objects.",
+			"Undo the edit, or release the hold when the removal is meant.",
+		},
+		{
+			PortOverlap, Guard, "A configured port changed; the old one stays beside the new one for a while.",
+			"Nothing. It goes by itself after guards.emptyGrace.",
+		},
+		{
+			ShardMove, Guard, "An endpoint moves to another object of the same host, and stays in the old one until it is in the new one.",
+			"Nothing. It takes one more write.",
+		},
+	}
+}

@@ -77,6 +77,8 @@ type Engine struct {
 	config     atomic.Pointer[Config]
 	configured chan struct{}
 	state      atomic.Pointer[State]
+	// lastTurn is when the loop last finished a turn, in Unix nanoseconds.
+	lastTurn atomic.Int64
 
 	// turn holds one token; who has it owns loop.
 	turn chan struct{}
@@ -97,6 +99,7 @@ func New(deps Deps) *Engine {
 	}
 	e.metrics = newMetrics(e)
 	e.state.Store(&State{})
+	e.lastTurn.Store(time.Now().UnixNano())
 	e.turn <- struct{}{}
 	return e
 }
@@ -112,6 +115,10 @@ func (e *Engine) Configure(c *Config) {
 
 // State returns what the last cycle saw and did. It is never nil and never changed; its Cycle is 0 before the first cycle.
 func (e *Engine) State() *State { return e.state.Load() }
+
+// LastTurn returns when the loop last finished a turn, whatever came of it; when the engine was made before the first. Turns follow each
+// other by at most 30 s and the time of one, so a much older one means that the loop is stuck.
+func (e *Engine) LastTurn() time.Time { return time.Unix(0, e.lastTurn.Load()) }
 
 // Run keeps the output up to date until ctx ends, then returns nil once the write that is under way has ended (within 5 s). Any other
 // return is an error of the caller: metrics that exist already.
@@ -141,7 +148,9 @@ func (e *Engine) turnCycle(ctx context.Context) (time.Time, bool) {
 	if ctx.Err() != nil {
 		return time.Time{}, false
 	}
-	return e.cycle(ctx), true
+	next := e.cycle(ctx)
+	e.lastTurn.Store(time.Now().UnixNano())
+	return next, true
 }
 
 // await returns true when the next cycle is due: at next, or when a change has settled. It returns false when ctx has ended. A service

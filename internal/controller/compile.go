@@ -1,0 +1,138 @@
+// Package controller turns Registry objects into what runs: sources that watch registries, options for the translation, and policies for
+// the planner. It keeps running what an edit did not touch.
+package controller
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/registry-bridge/registry-bridge/api/v1alpha1"
+	"github.com/registry-bridge/registry-bridge/internal/model"
+	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
+	"github.com/registry-bridge/registry-bridge/internal/translate"
+)
+
+// SourceSpec is everything that a running source depends on: as long as it is equal, the source keeps running.
+type SourceSpec struct {
+	ID                  model.SourceID
+	Namespace, Registry string
+	// ZooKeeper is the configuration with exactly one layout, and without that layout's name.
+	ZooKeeper *v1alpha1.ZooKeeper
+}
+
+// compiled is one Registry in the words of the packages that work with it.
+type compiled struct {
+	// config is the Registry that it was compiled from.
+	config   v1alpha1.Registry
+	sources  []SourceSpec
+	registry *translate.Registry
+	policy   plan.Policy
+}
+
+// compile compiles a Registry that is valid, and has its defaults filled in.
+func compile(r *v1alpha1.Registry) *compiled {
+	c := &compiled{config: *r}
+	c.registry = &translate.Registry{
+		Namespace: r.Namespace,
+		Name:      r.Name,
+		Priority:  int(r.Spec.Hosts.Priority),
+		Selects:   selects(r.Spec.Services.Include, r.Spec.Services.Exclude),
+		Hosts:     translate.Hosts{Template: r.Spec.Hosts.Template, Suffix: r.Spec.Hosts.Suffix},
+		Rules:     compileRules(r.Spec.Rules),
+		Endpoints: translate.Endpoints{
+			AllowCIDRs: prefixes(r.Spec.Endpoints.AllowCIDRs),
+			DenyCIDRs:  prefixes(r.Spec.Endpoints.DenyCIDRs),
+			CopyLabels: r.Spec.Endpoints.CopyLabels,
+		},
+		Output:         compileOutput(r),
+		PublishWarning: true,
+	}
+	if z := r.Spec.Source.ZooKeeper; z != nil {
+		c.compileZooKeeper(r, z)
+	}
+	c.policy = compilePolicy(r, c.registry.Sources)
+	return c
+}
+
+// compileZooKeeper makes one source of each layout. Its scope, which names it for ever, is what it watches: the type and the whole path.
+// Neither other servers nor another name of the layout make it another source.
+func (c *compiled) compileZooKeeper(r *v1alpha1.Registry, z *v1alpha1.ZooKeeper) {
+	c.registry.Type = "zookeeper"
+	for _, layout := range z.Layouts {
+		id := model.NewSourceID(r.Namespace, r.Name, "zookeeper/"+string(layout.Type)+z.Chroot+layout.Root)
+		one := *z
+		one.Layouts = []v1alpha1.ZooKeeperLayout{{Type: layout.Type, Root: layout.Root}}
+		c.sources = append(c.sources, SourceSpec{ID: id, Namespace: r.Namespace, Registry: r.Name, ZooKeeper: &one})
+		c.registry.Sources = append(c.registry.Sources, translate.Source{ID: id, Scope: layout.Name, Dubbo: true, DefaultWeight: 100})
+	}
+	slices.SortFunc(c.registry.Sources, func(a, b translate.Source) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+func compileRules(rules []v1alpha1.Rule) []translate.Rule {
+	out := make([]translate.Rule, len(rules))
+	for i, r := range rules {
+		out[i] = translate.Rule{
+			Name: r.Name, Match: matches(r.Match.Services), Protocol: translate.Protocol(r.Protocol),
+			Host: r.Host, TLSMode: string(r.TLSMode),
+		}
+		if r.ServicePort != nil {
+			out[i].ServicePort = uint32(*r.ServicePort) //nolint:gosec // The validation keeps it between 1 and 65535.
+		}
+	}
+	return out
+}
+
+func compileOutput(r *v1alpha1.Registry) translate.Output {
+	o := &r.Spec.Output
+	out := translate.Output{
+		ExportTo: o.ExportTo, ExportToSet: len(o.ExportTo) > 0,
+		External: o.Location == v1alpha1.MeshExternal,
+		Labels:   o.Labels, Network: o.Network,
+		PortOverlap: duration(r.Spec.Guards.EmptyGrace),
+	}
+	if !out.ExportToSet {
+		out.ExportTo = []string{"*"}
+	}
+	if o.VIPCIDR != nil && *o.VIPCIDR != "" {
+		out.VIPs = netip.MustParsePrefix(*o.VIPCIDR)
+	}
+	return out
+}
+
+func compilePolicy(r *v1alpha1.Registry, sources []translate.Source) plan.Policy {
+	g := &r.Spec.Guards
+	p := plan.Policy{
+		Namespace: r.Namespace, Name: r.Name, Mode: plan.Mode(r.Spec.Mode),
+		EmptyGrace: duration(g.EmptyGrace), DeleteAfter: duration(g.DeleteAfter), MaxHold: duration(g.MaxHold),
+		MassRemovalHold: duration(g.MassRemoval.HoldFor),
+	}
+	for _, s := range sources {
+		p.Sources = append(p.Sources, s.ID)
+	}
+	if g.MassRemoval.MaxPercent != nil {
+		p.MassRemovalPercent = int(*g.MassRemoval.MaxPercent)
+	}
+	if r.Spec.Services.Max != nil {
+		p.MaxServices = int(*r.Spec.Services.Max)
+	}
+	return p
+}
+
+func prefixes(cidrs []string) []netip.Prefix {
+	out := make([]netip.Prefix, len(cidrs))
+	for i, c := range cidrs {
+		out[i] = netip.MustParsePrefix(c)
+	}
+	return out
+}
+
+func duration(d *metav1.Duration) time.Duration {
+	if d == nil {
+		return 0
+	}
+	return d.Duration
+}

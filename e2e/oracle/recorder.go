@@ -228,6 +228,13 @@ func (r *Recorder) Len() int {
 	return len(r.versions)
 }
 
+// After returns the versions behind the first n.
+func (r *Recorder) After(n int) []Version {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.versions[min(n, len(r.versions)):])
+}
+
 // Changed returns a channel that is closed when the next version has been kept.
 func (r *Recorder) Changed() <-chan struct{} {
 	r.mu.Lock()

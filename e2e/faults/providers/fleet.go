@@ -246,6 +246,14 @@ func (f *Fleet) Deregister(p Provider, within time.Duration) error {
 	return nil
 }
 
+// Lose says that a provider, which the registry has lost already, is not going to come back.
+func (f *Fleet) Lose(p Provider) {
+	f.mu.Lock()
+	delete(f.nodes, p)
+	f.mu.Unlock()
+	_ = f.options.Journal.Deregister(p.Endpoint(), 0, func() error { return nil }) // the call cannot fail
+}
+
 // Restart replaces the node of a provider by that of its next life, at the same address, at once: one update for the bridge. The
 // journal has no entry, because the provider is never meant to be gone.
 func (f *Fleet) Restart(p Provider) error {

@@ -69,7 +69,7 @@ func (p Population) All() []Provider {
 // Instance returns the k-th provider of the i-th interface; k may be beyond those of All. Of ten interfaces one has a group, one has a
 // version, and one has providers of different weight.
 func (p Population) Instance(i, k int) Provider {
-	const perInterface = 64
+	perInterface := max(64, 2*p.Instances)
 	n := i*perInterface + k%perInterface
 	one := Provider{
 		Interface: fmt.Sprintf("com.example.block%d.Service%04d", p.Block, i),

@@ -178,7 +178,7 @@ func (e *Engine) take(results []output.Result, p *plan.Plan, state *State) (trou
 		switch {
 		case r.Err == nil:
 			state.Written++
-			e.objectWritten(r.Key)
+			e.objectWritten(r.Key, now)
 			l.reread = l.reread || (r.Live == nil && r.Op != plan.Delete)
 			l.live.wrote(r, seen[r.Key], now)
 		case errors.Is(r.Err, output.ErrOutput):
@@ -215,10 +215,10 @@ func (e *Engine) next(state *State, more bool, now time.Time) time.Time {
 	if e.loop.reread {
 		next = now
 	}
+	next = e.loop.retries.next(next)
 	if wake := state.Plan.Wake; !wake.IsZero() && wake.Before(next) {
 		next = wake
 	}
-	next = e.loop.retries.next(next)
 	if least := time.Now().Add(minGap); next.Before(least) {
 		return least
 	}

@@ -58,7 +58,8 @@ func (e *Engine) objectFailed(r output.Result, now time.Time) {
 	}
 }
 
-func (e *Engine) objectWritten(key translate.Key) {
+func (e *Engine) objectWritten(key translate.Key, now time.Time) {
+	e.loop.retries.wrote(key, now)
 	if e.loop.retries.succeeded(key) {
 		e.log.Info("object written after a failure", "object", key)
 	}

@@ -26,9 +26,32 @@ type retries struct {
 	// shown is the copy of objects that was handed out last; changed says that it is out of date.
 	shown   map[translate.Key]Failure
 	changed bool
+	// paces are the objects that were written a short time ago.
+	paces map[translate.Key]pace
+	// paced is when the first object may be written again that pace alone kept from the last due, zero for none.
+	paced time.Time
 }
 
-func newRetries() retries { return retries{objects: map[translate.Key]Failure{}} }
+// pace is the token bucket of one object: the service behind it may change as often as it likes, but its object is written paceBurst
+// times in a row and then once each paceInterval.
+type pace struct {
+	tokens float64
+	at     time.Time
+}
+
+const (
+	paceBurst    = 5
+	paceInterval = time.Second
+)
+
+// fill returns the tokens at a time.
+func (p pace) fill(now time.Time) float64 {
+	return min(paceBurst, p.tokens+now.Sub(p.at).Seconds()/paceInterval.Seconds())
+}
+
+func newRetries() retries {
+	return retries{objects: map[translate.Key]Failure{}, paces: map[translate.Key]pace{}}
+}
 
 // paused reports whether nothing may be sent to the output now.
 func (r *retries) paused(now time.Time) bool {
@@ -37,7 +60,13 @@ func (r *retries) paused(now time.Time) bool {
 
 // due returns the part of p whose objects do not wait.
 func (r *retries) due(p plan.Plan, now time.Time) plan.Plan {
-	if len(r.objects) > 0 {
+	r.paced = time.Time{}
+	for key, bucket := range r.paces {
+		if bucket.fill(now) == paceBurst {
+			delete(r.paces, key)
+		}
+	}
+	if len(r.objects) > 0 || len(r.paces) > 0 {
 		p.Apply, p.Delete = r.ready(p.Apply, now), r.ready(p.Delete, now)
 	}
 	return p
@@ -47,11 +76,30 @@ func (r *retries) due(p plan.Plan, now time.Time) plan.Plan {
 func (r *retries) ready(changes []plan.Change, now time.Time) []plan.Change {
 	var ready []plan.Change
 	for _, c := range changes {
-		if f, failed := r.objects[c.Key]; !failed || !now.Before(f.Retry) {
-			ready = append(ready, c)
+		if f, failed := r.objects[c.Key]; failed && now.Before(f.Retry) {
+			continue
 		}
+		if bucket, recent := r.paces[c.Key]; recent {
+			if missing := 1 - bucket.fill(now); missing > 0 {
+				next := now.Add(time.Duration(missing * float64(paceInterval)))
+				if r.paced.IsZero() || next.Before(r.paced) {
+					r.paced = next
+				}
+				continue
+			}
+		}
+		ready = append(ready, c)
 	}
 	return ready
+}
+
+// wrote takes a token for a write of the object.
+func (r *retries) wrote(key translate.Key, now time.Time) {
+	tokens := float64(paceBurst)
+	if bucket, recent := r.paces[key]; recent {
+		tokens = bucket.fill(now)
+	}
+	r.paces[key] = pace{tokens: tokens - 1, at: now}
 }
 
 // keepOnly forgets the failures of objects that need no write any more.
@@ -122,19 +170,18 @@ func (r *retries) outputFailed(err error, after time.Duration, now time.Time) (n
 	return news
 }
 
-// next returns the earlier of t and the next retry.
+// next returns when to go on: at the next retry, at t at the latest. An output in trouble is left alone until its own retry.
 func (r *retries) next(t time.Time) time.Time {
 	if r.output.Err != nil {
-		// Objects wait for the output.
-		if r.output.Retry.Before(t) {
-			return r.output.Retry
-		}
-		return t
+		return r.output.Retry
 	}
 	for _, f := range r.objects {
 		if f.Retry.Before(t) {
 			t = f.Retry
 		}
+	}
+	if !r.paced.IsZero() && r.paced.Before(t) {
+		return r.paced
 	}
 	return t
 }

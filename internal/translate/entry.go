@@ -1,0 +1,321 @@
+package translate
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/registry-bridge/registry-bridge/internal/model"
+	"github.com/registry-bridge/registry-bridge/internal/reason"
+	"github.com/registry-bridge/registry-bridge/internal/translate/dubbo"
+)
+
+// claim is a host in a namespace.
+type claim struct{ namespace, host string }
+
+func (c claim) key() Key { return Key{KindServiceEntry, c.namespace, c.host} }
+
+// question is everything that an entry depends on; an equal question has the same answer.
+type question struct {
+	claim claim
+	// drafts want the host, in merge order.
+	drafts []*draft
+	// prior is the live object of the host, zero without one.
+	prior Prior
+	// shards are the names of the live objects of the host beyond the first, in order.
+	shards []string
+	// owner is the Registry that published the host first, nil when there is none of that name.
+	owner    *Registry
+	instance string
+}
+
+func (q *question) equal(o *question) bool {
+	return q.claim == o.claim && q.owner == o.owner && q.instance == o.instance && q.prior.equal(&o.prior) &&
+		slices.Equal(q.drafts, o.drafts) && slices.Equal(q.shards, o.shards)
+}
+
+// entry is the answer: the content of the objects of one host but for what depends on other hosts (address and names of shards).
+type entry struct {
+	question
+	labels, annotations map[string]string
+	// first is the first draft in merge order that contributes.
+	first *draft
+	// registry is the Registry whose output options apply.
+	registry   *Registry
+	dubbo      bool
+	ports      []ServicePort
+	shardsOf   [][]Endpoint
+	origins    []model.Ref
+	registries []string
+	// diagnostics and withdrawn do not include those of the drafts.
+	diagnostics []Diagnostic
+	withdrawn   []Withdrawal
+
+	// objects are what was made of the entry, with the addresses and names that it had then.
+	objects   []*Object
+	addresses []string
+	names     []string
+}
+
+// newEntry answers a question.
+func newEntry(q question) *entry {
+	e := &entry{question: q}
+	e.withdraw()
+	winners := e.electOriginal()
+	parts := partsOf(winners)
+	if len(parts) == 0 {
+		return e
+	}
+	live := livePorts(q.prior.Ports)
+	owner := e.ownerOf(parts, len(live) > 0)
+	c := choosePorts(live, owner)
+	if owner != nil {
+		for _, f := range c.faults {
+			e.report(owner.drafts[0], "", f)
+		}
+	}
+	e.ports = servicePorts(c.slots)
+	located := e.locate(parts, owner, &c)
+	if len(located) == 0 {
+		return e
+	}
+	e.describe(winners, parts)
+	endpoints := e.unique(located)
+	equalWeights(endpoints)
+	e.shardsOf = shard(endpoints, e.limit(), 1+len(q.shards))
+	return e
+}
+
+func (e *entry) report(d *draft, instance string, f fault) {
+	e.diagnostics = append(e.diagnostics, Diagnostic{
+		Reason: f.reason, Registry: d.reg.Namespace + "/" + d.reg.Name, Ref: d.svc.Ref, Instance: instance, Host: e.claim.host, Detail: f.detail,
+	})
+}
+
+// withdraw names what the configuration keeps out of the objects of the host.
+func (e *entry) withdraw() {
+	names := append([]string{e.claim.host}, e.shards...)
+	for _, d := range e.drafts {
+		places := d.denied
+		if d.excluded {
+			places = []place{{}}
+		}
+		for _, p := range places {
+			for _, name := range names {
+				e.withdrawn = append(e.withdrawn, Withdrawal{
+					Key:    Key{KindServiceEntry, e.claim.namespace, name},
+					Source: d.src.ID, Address: p.address, Port: p.port,
+				})
+			}
+		}
+	}
+}
+
+// electOriginal returns the drafts of the service that keeps the host: the one in the live annotation, else the smallest that has
+// something to publish. All others are told.
+func (e *entry) electOriginal() []*draft {
+	var winner *draft
+	for _, d := range e.drafts {
+		switch {
+		case d.excluded:
+		case e.prior.Service != "" && EncodeName(d.svc.Ref.Name) == e.prior.Service:
+			return e.keepOriginal(d.svc.Ref.Name)
+		case winner == nil, better(d, winner):
+			winner = d
+		}
+	}
+	if winner == nil {
+		return nil
+	}
+	return e.keepOriginal(winner.svc.Ref.Name)
+}
+
+func better(d, than *draft) bool {
+	if has, had := len(d.candidates) > 0, len(than.candidates) > 0; has != had {
+		return has
+	}
+	return d.svc.Ref.Name < than.svc.Ref.Name
+}
+
+func (e *entry) keepOriginal(name string) []*draft {
+	var kept []*draft
+	for _, d := range e.drafts {
+		switch {
+		case d.excluded:
+		case d.svc.Ref.Name == name:
+			kept = append(kept, d)
+		default:
+			e.report(d, "", fault{reason.HostCollision, fmt.Sprintf("the host belongs to %.200q", name)})
+		}
+	}
+	return kept
+}
+
+// ownerOf returns the part that decides about ports: that of the Registry that published the host, or, when nothing is live, the first.
+func (e *entry) ownerOf(parts []part, live bool) *part {
+	for i := range parts {
+		if parts[i].reg == e.owner {
+			return &parts[i]
+		}
+	}
+	if live && e.owner != nil {
+		return nil
+	}
+	return &parts[0]
+}
+
+func servicePorts(slots []slot) []ServicePort {
+	ports := make([]ServicePort, len(slots))
+	for i, s := range slots {
+		ports[i] = ServicePort{Name: s.name, Number: s.number, Protocol: s.protocol}
+	}
+	slices.SortFunc(ports, func(a, b ServicePort) int { return cmp.Compare(a.Number, b.Number) })
+	return ports
+}
+
+// located is an endpoint and the candidate that it was made of.
+type located struct {
+	Endpoint
+	draft *draft
+	id    string
+}
+
+// locate makes endpoints of the candidates that have all ports of the host; the others would get traffic on ports that they lack.
+func (e *entry) locate(parts []part, owner *part, c *choice) []located {
+	var (
+		all    []located
+		shared pool[EndpointPort]
+		buffer []EndpointPort
+	)
+	for i := range parts {
+		p := &parts[i]
+		if p != owner && !c.suits(p) {
+			e.report(p.drafts[0], "", fault{reason.ProtocolConflict, "the host is published with other protocols by another Registry"})
+			continue
+		}
+		find := c.ports
+		if p != owner {
+			find = func(offers []offer, numbers []uint32) bool { return match(offers, c.slots, numbers) }
+		}
+		all = slices.Grow(all, p.size)
+		for _, d := range p.drafts {
+			for j := range d.candidates {
+				cand := &d.candidates[j]
+				var numbers [maxPorts]uint32
+				if !find(cand.offers, numbers[:]) {
+					e.report(d, cand.id, fault{reason.ProtocolConflict, "the instance lacks one of the ports that are published"})
+					continue
+				}
+				buffer = buffer[:0]
+				for k := range c.slots {
+					buffer = append(buffer, EndpointPort{c.slots[k].name, numbers[k]})
+				}
+				slices.SortFunc(buffer, EndpointPort.compare)
+				all = append(all, located{draft: d, id: cand.id, Endpoint: Endpoint{
+					Address: cand.address, Ports: shared.share(buffer), Labels: cand.labels,
+					Weight: cand.weight, Locality: cand.locality, Network: cand.network,
+				}})
+			}
+		}
+	}
+	return all
+}
+
+// unique sorts the endpoints. One that is claimed twice belongs to the first in merge order.
+func (e *entry) unique(all []located) []Endpoint {
+	slices.SortStableFunc(all, func(a, b located) int {
+		return cmp.Or(strings.Compare(a.Address, b.Address), cmp.Compare(a.Port(), b.Port()))
+	})
+	endpoints := make([]Endpoint, 0, len(all))
+	var first *located
+	for i := range all {
+		l := &all[i]
+		if first != nil && first.Address == l.Address && first.Port() == l.Port() {
+			if first.draft.reg != l.draft.reg {
+				e.report(l.draft, l.id, fault{
+					reason.DuplicateEndpoint, fmt.Sprintf("Registry %s publishes the same endpoint", first.draft.reg.Name),
+				})
+			}
+			continue
+		}
+		first = l
+		endpoints = append(endpoints, l.Endpoint)
+	}
+	return endpoints
+}
+
+// equalWeights leaves weights that say nothing unset.
+func equalWeights(endpoints []Endpoint) {
+	for i := range endpoints {
+		if endpoints[i].Weight != endpoints[0].Weight {
+			return
+		}
+	}
+	for i := range endpoints {
+		endpoints[i].Weight = 0
+	}
+}
+
+// describe sets everything about the objects that is not about ports and endpoints. It stays the same for as long as the objects live,
+// unless the configuration changes.
+func (e *entry) describe(winners []*draft, parts []part) {
+	first := parts[0].drafts[0]
+	e.first = first
+	e.registry = e.owner
+	if e.registry == nil {
+		e.registry = first.reg
+	}
+	for i := range parts {
+		e.registries = append(e.registries, parts[i].reg.Name)
+	}
+	for _, d := range winners {
+		e.dubbo = e.dubbo || d.src.Dubbo
+		e.origins = append(e.origins, d.svc.Ref)
+	}
+	slices.SortFunc(e.origins, model.Ref.Compare)
+
+	e.labels = make(map[string]string, len(e.registry.Output.Labels)+2)
+	maps.Copy(e.labels, e.registry.Output.Labels)
+	e.labels[LabelManagedBy], e.labels[LabelInstance] = ManagedBy, e.instance
+
+	e.annotations = map[string]string{AnnotationService: EncodeName(first.svc.Ref.Name), AnnotationRegistry: e.registry.Name}
+	unit := first.svc.Ref.Unit
+	for _, d := range winners {
+		if EncodeName(d.svc.Ref.Unit) == e.prior.Unit {
+			unit = d.svc.Ref.Unit
+		}
+	}
+	if unit != first.svc.Ref.Name {
+		e.annotations[AnnotationUnit] = EncodeName(unit)
+	}
+}
+
+// limit is the number of endpoints from which the host is sharded.
+func (e *entry) limit() int {
+	limit := e.registry.Endpoints.MaxPerObject
+	if limit <= 0 {
+		limit = defaultPerObject
+	}
+	return min(limit, maxPerObject)
+}
+
+// exportTo says who sees the host. A port that only an address tells apart is shown to nobody without one.
+func (e *entry) exportTo(addressed bool) []string {
+	out := &e.registry.Output
+	to := out.ExportTo
+	opaque := e.opaque()
+	switch {
+	case opaque && !addressed:
+		return []string{"~"}
+	case opaque && e.dubbo && !out.ExportToSet:
+		to = dubbo.TCP().ExportTo
+	}
+	return slices.Compact(slices.Sorted(slices.Values(to)))
+}
+
+// opaque reports whether the host needs an address of its own.
+func (e *entry) opaque() bool {
+	return slices.ContainsFunc(e.ports, func(p ServicePort) bool { return p.Protocol.opaque() })
+}

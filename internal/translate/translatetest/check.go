@@ -1,0 +1,166 @@
+// Package translatetest says whether generated objects are valid: for the API server, by the schema and the CEL rules of Istio's
+// CustomResourceDefinition, evaluated in-process; for istiod, by the rules of its validating webhook, stated again in Go; and for the
+// mesh, by the rules that keep an object from taking somebody else's traffic. It is for tests; nothing of it is in the program.
+package translatetest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/registry-bridge/registry-bridge/internal/sync/output/manifest"
+	"github.com/registry-bridge/registry-bridge/internal/translate"
+)
+
+// Checker checks objects. Making one takes a moment; it may be used again, by one goroutine.
+type Checker struct{ crd *crd }
+
+// NewChecker compiles the rules.
+func NewChecker() (*Checker, error) {
+	c, err := newCRD(crdText)
+	if err != nil {
+		return nil, err
+	}
+	return &Checker{c}, nil
+}
+
+// Check fails the test for each object that is not valid. Tests with many lists of objects share a Checker instead.
+func Check(tb testing.TB, objects []*translate.Object) {
+	tb.Helper()
+	c, err := NewChecker()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := c.Objects(tb.Context(), objects); err != nil {
+		tb.Error(err)
+	}
+}
+
+// maxBytes is what an object may have as JSON: etcd refuses requests over 1.5 MiB.
+const maxBytes = 1 << 20
+
+// Objects returns everything that is wrong with objects, each by itself and all together; nil when they are valid.
+func (c *Checker) Objects(ctx context.Context, objects []*translate.Object) error {
+	var errs []error
+	for _, o := range objects {
+		if err := c.object(ctx, o); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", o.Key, err))
+		}
+	}
+	return errors.Join(append(errs, together(objects))...)
+}
+
+func (c *Checker) object(ctx context.Context, o *translate.Object) error {
+	m, err := manifest.Map(o)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("render: %w", err)
+	}
+	var errs []error
+	if len(text) > maxBytes {
+		errs = append(errs, fmt.Errorf("the object has %d bytes, %d are allowed", len(text), maxBytes))
+	}
+	if err := c.crd.check(ctx, m); err != nil {
+		errs = append(errs, fmt.Errorf("refused by the CRD: %w", err))
+	}
+	if err := webhook(manifest.Render(o)); err != nil {
+		errs = append(errs, fmt.Errorf("refused by istiod: %w", err))
+	}
+	errs = append(errs, own(o)...)
+	back, err := manifest.Parse(m)
+	if err != nil {
+		errs = append(errs, err)
+	} else if !sameContent(o, back) {
+		errs = append(errs, errors.New("the object is another when it is read back"))
+	}
+	return errors.Join(errs...)
+}
+
+func sameContent(o, p *translate.Object) bool {
+	a, err := manifest.YAML(o)
+	if err != nil {
+		return false
+	}
+	b, err := manifest.YAML(p)
+	return err == nil && slices.Equal(a, b)
+}
+
+// own returns which of the rules that this program sets itself the object breaks.
+func own(o *translate.Object) []error {
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if o.Labels[translate.LabelManagedBy] != translate.ManagedBy || o.Labels[translate.LabelInstance] == "" {
+		fail("the owner labels are missing")
+	}
+	if o.Annotations[translate.AnnotationService] == "" || o.Annotations[translate.AnnotationRegistry] == "" {
+		fail("the annotations of the origin are missing")
+	}
+	se := o.ServiceEntry
+	if len(se.Addresses) == 0 && !slices.Equal(se.ExportTo, []string{"~"}) {
+		for _, p := range se.Ports {
+			if p.Protocol == translate.TCP || p.Protocol == translate.TLS {
+				fail("port %s has no address and captures the port of the mesh", p.Name)
+			}
+		}
+	}
+	if !slices.IsSortedFunc(se.Ports, func(a, b translate.ServicePort) int { return int(a.Number) - int(b.Number) }) {
+		fail("the ports are not sorted")
+	}
+	if !slices.IsSortedFunc(se.Endpoints, func(a, b translate.Endpoint) int { return a.Compare(&b) }) {
+		fail("the endpoints are not sorted")
+	}
+	return append(errs, ownEndpoints(se)...)
+}
+
+func ownEndpoints(se *translate.ServiceEntry) []error {
+	var errs []error
+	for i := range se.Endpoints {
+		e := &se.Endpoints[i]
+		switch {
+		case e.Source() == "":
+			errs = append(errs, fmt.Errorf("endpoint %s has no provenance", e.Address))
+		case len(e.Ports) != len(se.Ports):
+			errs = append(errs, fmt.Errorf("endpoint %s has %d of %d ports", e.Address, len(e.Ports), len(se.Ports)))
+		case e.Weight > 10_000:
+			errs = append(errs, fmt.Errorf("endpoint %s has weight %d", e.Address, e.Weight))
+		case i > 0 && se.Endpoints[i-1].Address == e.Address && se.Endpoints[i-1].Port() == e.Port():
+			errs = append(errs, fmt.Errorf("endpoint %s:%d is there twice", e.Address, e.Port()))
+		}
+	}
+	return errs
+}
+
+// together returns which rules objects break together: names are unique, a host is in one namespace, objects of one host differ in
+// endpoints only, and no two hosts share an address.
+func together(objects []*translate.Object) error {
+	var errs []error
+	keys := map[translate.Key]bool{}
+	hosts := map[string]*translate.Object{}
+	addresses := map[string]string{}
+	for _, o := range objects {
+		if keys[o.Key] {
+			errs = append(errs, fmt.Errorf("%s is there twice", o.Key))
+		}
+		keys[o.Key] = true
+		se := o.ServiceEntry
+		if other := hosts[se.Host]; other == nil {
+			hosts[se.Host] = o
+		} else if a, b := *other.ServiceEntry, *se; o.Key.Namespace != other.Key.Namespace || !slices.Equal(a.Ports, b.Ports) ||
+			!slices.Equal(a.Addresses, b.Addresses) || !slices.Equal(a.ExportTo, b.ExportTo) {
+			errs = append(errs, fmt.Errorf("%s and %s disagree about %s", other.Key, o.Key, se.Host))
+		}
+		for _, a := range se.Addresses {
+			if host := addresses[a]; host != "" && host != se.Host {
+				errs = append(errs, fmt.Errorf("%s and %s have the address %s", host, se.Host, a))
+			}
+			addresses[a] = se.Host
+		}
+	}
+	return errors.Join(errs...)
+}

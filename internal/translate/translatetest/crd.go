@@ -1,0 +1,69 @@
+package translatetest
+
+import (
+	"context"
+	_ "embed" // the CustomResourceDefinition
+	"fmt"
+
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"sigs.k8s.io/yaml"
+)
+
+// crdText is the ServiceEntry document of kubernetes/customresourcedefinitions.gen.yaml in module istio.io/api; a test holds it equal to
+// that of the version in go.mod.
+//
+//go:embed serviceentry.crd.yaml
+var crdText []byte
+
+// crd evaluates what the API server evaluates of a CustomResourceDefinition.
+type crd struct {
+	structural *schema.Structural
+	schema     validation.SchemaValidator
+	rules      *cel.Validator
+}
+
+func newCRD(text []byte) (*crd, error) {
+	var definition apiextensionsv1.CustomResourceDefinition
+	if err := yaml.UnmarshalStrict(text, &definition); err != nil {
+		return nil, fmt.Errorf("read the CustomResourceDefinition: %w", err)
+	}
+	for i := range definition.Spec.Versions {
+		if v := &definition.Spec.Versions[i]; v.Storage && v.Schema != nil {
+			return newVersion(v.Schema.OpenAPIV3Schema)
+		}
+	}
+	return nil, fmt.Errorf("the CustomResourceDefinition %q stores no version", definition.Name)
+}
+
+func newVersion(v1 *apiextensionsv1.JSONSchemaProps) (*crd, error) {
+	var props apiextensions.JSONSchemaProps
+	if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(v1, &props, nil); err != nil {
+		return nil, fmt.Errorf("convert the schema: %w", err)
+	}
+	structural, err := schema.NewStructural(&props)
+	if err != nil {
+		return nil, fmt.Errorf("read the schema as structural: %w", err)
+	}
+	validator, _, err := validation.NewSchemaValidator(&props)
+	if err != nil {
+		return nil, fmt.Errorf("compile the schema: %w", err)
+	}
+	return &crd{structural, validator, cel.NewValidator(structural, true, celconfig.PerCallLimit)}, nil
+}
+
+// check returns why the API server would refuse the manifest.
+func (c *crd) check(ctx context.Context, manifest map[string]any) error {
+	errs := validation.ValidateCustomResource(nil, manifest, c.schema)
+	errs = append(errs, listtype.ValidateListSetsAndMaps(field.NewPath(""), c.structural, manifest)...)
+	if len(errs) == 0 { // The rules assume that the types are right.
+		errs, _ = c.rules.Validate(ctx, field.NewPath(""), c.structural, manifest, nil, celconfig.RuntimeCELCostBudget)
+	}
+	return errs.ToAggregate()
+}

@@ -197,3 +197,10 @@ func (m *metaPool) share(params map[string]string) map[string]string {
 	m.maps[sum] = own
 	return own
 }
+
+// trim forgets what was shared once more of it has gathered than there are users.
+func (m *metaPool) trim(users int) {
+	if len(m.maps) > 2*users+8 {
+		m.maps = nil
+	}
+}

@@ -1,0 +1,195 @@
+package zookeeper
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/registry-bridge/registry-bridge/internal/model"
+	"github.com/registry-bridge/registry-bridge/internal/source"
+	"github.com/registry-bridge/registry-bridge/internal/source/zookeeper/client"
+)
+
+// Defaults of Config.
+const (
+	DefaultRoot   = "/dubbo"
+	DefaultRelist = 20 * time.Minute
+)
+
+const (
+	// reconnectFor is how long Run tries by itself to get a lost connection back, counted from when it last knew everything.
+	// Restarts of a server and elections are shorter; what is longer is an outage, which status should show.
+	reconnectFor = 30 * time.Second
+	// minReconnect and maxReconnect bound the wait between two attempts. Every attempt tries all servers.
+	minReconnect = 100 * time.Millisecond
+	maxReconnect = time.Second
+	// refusals is how many attempts in a row must end with a refused handshake before the last transaction id is forgotten. A
+	// server that is starting refuses too, so one is not enough; a server whose data was wiped refuses for ever.
+	refusals = 3
+)
+
+// Config says what to watch. Servers and SourceID must be set.
+type Config struct {
+	// SourceID is the Source of every Ref.
+	SourceID model.SourceID
+	// Servers are "host:port"; one of them may end in a chroot, "host:port/chroot", when Chroot is empty.
+	Servers []string
+	// Chroot is put before Root.
+	Chroot string
+	// Root is where the interface nodes are, DefaultRoot when empty.
+	Root string
+	// Credentials returns user and password for the scheme digest. It is asked at every connect. Nil means none.
+	Credentials func(ctx context.Context) (user, password string, err error)
+	// TLS returns the TLS configuration of the next connection. Nil means plain TCP.
+	TLS func(ctx context.Context) (*tls.Config, error)
+	// SessionTimeout is what the server is asked for; a silent connection is given up after two thirds of what it grants.
+	SessionTimeout time.Duration
+	// MaxReply is the largest answer that is accepted, in bytes. An interface above it is skipped.
+	MaxReply int
+	// Relist is the mean time between two full listings beside the watches; each wait is half to one and a half of it.
+	Relist time.Duration
+	// Logger gets what an operator should know. Nil logs nothing.
+	Logger *slog.Logger
+	// Selects says whether the interface is wanted; others are not read. Nil wants all. It must be pure.
+	Selects func(unit string) bool
+	// Drift is told how many nodes a full listing found that the watches had missed, when it is not 0. May be nil.
+	Drift func(nodes int)
+	// DialContext replaces the dialer of package net. May be nil.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// New returns a source that watches Dubbo services at the interface level. It does no I/O.
+//
+// A lost connection is no failure at once: Run reconnects for half a minute, lists again and reports the differences, and nothing is
+// removed meanwhile. Then Run returns the error. It also returns when the first listing fails, when the root may not be read
+// (source.ErrUnauthorized), and when an answer is not ZooKeeper's (source.ErrMalformed). A root that does not exist is an empty
+// registry. An interface that may not be read, or whose name is no name, is skipped and tried again with backoff.
+//
+// Nodes below an interface that the identity may not read are neither listed nor reported by ZooKeeper; the identity needs READ on
+// all of the root.
+func New(cfg Config) source.Source {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Relist <= 0 {
+		cfg.Relist = DefaultRelist
+	}
+	if cfg.Root == "" {
+		cfg.Root = DefaultRoot
+	}
+	cfg.Root = "/" + strings.Trim(cfg.Root, "/")
+	servers := make([]string, 0, len(cfg.Servers))
+	for _, server := range cfg.Servers {
+		server, chroot, ok := strings.Cut(server, "/")
+		if ok && cfg.Chroot == "" {
+			cfg.Chroot = "/" + chroot
+		}
+		servers = append(servers, server)
+	}
+	cfg.Servers = servers
+	return &zkSource{cfg: cfg}
+}
+
+type zkSource struct{ cfg Config }
+
+// Run implements source.Source.
+func (s *zkSource) Run(ctx context.Context, sink source.Sink) error {
+	r := &runner{cfg: s.cfg, sink: sink, state: newState(s.cfg, sink)}
+	err := r.run(ctx)
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // ended on request; what else went wrong meanwhile is of no interest
+	}
+	return fmt.Errorf("zookeeper: %w", err)
+}
+
+// runner is one Run: it connects, watches, and connects again.
+type runner struct {
+	cfg   Config
+	sink  source.Sink
+	state *state
+	// zxid is the newest transaction that any server has shown in this run.
+	zxid int64
+	// plain says that the servers do not know recursive watches.
+	plain bool
+}
+
+func (r *runner) run(ctx context.Context) error {
+	for {
+		conn, box, err := r.connect(ctx)
+		if err != nil {
+			return err
+		}
+		w := newWatcher(r, conn, box)
+		err = w.run(ctx)
+		conn.Close()
+		r.zxid, r.plain = max(r.zxid, conn.Zxid()), w.plain
+		if w.caughtUp {
+			r.state.current = time.Now()
+		}
+		if ctx.Err() != nil || !errors.Is(err, source.ErrUnavailable) || r.overdue() {
+			return err
+		}
+		r.cfg.Logger.InfoContext(ctx, "connection to zookeeper lost, connecting again", "error", err)
+	}
+}
+
+// overdue says whether reconnecting has lasted long enough, or is not to be tried because nothing has been read yet.
+func (r *runner) overdue() bool { return time.Since(r.state.current) > reconnectFor }
+
+// connect tries until it has a connection or the time is up.
+func (r *runner) connect(ctx context.Context) (*client.Conn, *inbox, error) {
+	opts := client.Options{
+		Servers: r.cfg.Servers, Chroot: r.cfg.Chroot, SessionTimeout: r.cfg.SessionTimeout, MaxReply: r.cfg.MaxReply,
+		Credentials: r.cfg.Credentials, TLS: r.cfg.TLS, DialContext: r.cfg.DialContext,
+	}
+	wait, refused := minReconnect, 0
+	for {
+		box := newInbox()
+		conn, err := client.Connect(ctx, opts, r.zxid, func(e client.Event) {
+			if r.state.watches(e.Path) {
+				box.put(message{event: e})
+			}
+		})
+		if err == nil {
+			return conn, box, nil
+		}
+		if ctx.Err() != nil || errors.Is(err, source.ErrUnauthorized) || r.overdue() {
+			return nil, nil, err
+		}
+		refused++
+		if !errors.Is(err, client.ErrHandshakeRefused) {
+			refused = 0
+		}
+		if refused >= refusals && r.zxid != 0 {
+			r.cfg.Logger.WarnContext(ctx, "servers refuse the last known transaction, starting from nothing as after a loss of their data")
+			r.zxid, refused = 0, 0
+		}
+		if !sleep(ctx, jitter(wait)) {
+			return nil, nil, ctx.Err()
+		}
+		wait = min(2*wait, maxReconnect)
+	}
+}
+
+// sleep waits, and says whether it did so to the end.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// jitter spreads d over half to one and a half of it.
+func jitter(d time.Duration) time.Duration {
+	return d/2 + rand.N(d+1) //nolint:gosec // spreads load, guards nothing
+}

@@ -128,18 +128,20 @@ func (r *runner) run(ctx context.Context) error {
 		w := newWatcher(r, conn, box)
 		err = w.run(ctx)
 		conn.Close()
+		// A server before 3.6 closes the connection because it was asked for a recursive watch. That is no failure.
+		downgraded := w.plain && !r.plain
 		r.zxid, r.plain = max(r.zxid, conn.Zxid()), w.plain
 		if w.caughtUp {
 			r.state.current = time.Now()
 		}
-		if ctx.Err() != nil || !errors.Is(err, source.ErrUnavailable) || r.overdue() {
+		if ctx.Err() != nil || !errors.Is(err, source.ErrUnavailable) || r.overdue() && !downgraded {
 			return err
 		}
 		r.cfg.Logger.InfoContext(ctx, "connection to zookeeper lost, connecting again", "error", err)
 	}
 }
 
-// overdue says whether reconnecting has lasted long enough, or is not to be tried because nothing has been read yet.
+// overdue says whether reconnecting has lasted long enough. It is not tried at all before everything was read once.
 func (r *runner) overdue() bool { return time.Since(r.state.current) > reconnectFor }
 
 // connect tries until it has a connection or the time is up.

@@ -1,0 +1,63 @@
+package zookeeper_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/registry-bridge/registry-bridge/internal/source/sourcetest"
+	"github.com/registry-bridge/registry-bridge/internal/source/zookeeper"
+	"github.com/registry-bridge/registry-bridge/internal/source/zookeeper/fixture"
+	"github.com/registry-bridge/registry-bridge/internal/source/zookeeper/zktest"
+)
+
+// serve runs a fake server with short sessions until the end of the test.
+func serve(t *testing.T, version zktest.Version) *zktest.Server {
+	t.Helper()
+	s := zktest.New(zktest.Options{Version: version, Tick: 200 * time.Millisecond})
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// TestConformance runs the suite against every generation of servers.
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	for name, version := range map[string]zktest.Version{"3.5": zktest.Before36, "3.6": zktest.V36, "3.9": zktest.V39} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sourcetest.Suite{
+				Setup:    func(t *testing.T) *sourcetest.Fixture { t.Helper(); return fake(t, version) },
+				OptOut:   fixture.OptOut(),
+				Parallel: true,
+			}.Run(t)
+		})
+	}
+}
+
+func fake(t *testing.T, version zktest.Version) *sourcetest.Fixture {
+	t.Helper()
+	s := serve(t, version)
+	start := func(t *testing.T) {
+		t.Helper()
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return fixture.New(t, s, fixture.Options{
+		Addr: s.Addr(),
+		Restart: func(t *testing.T) {
+			t.Helper()
+			s.Stop()
+			start(t)
+		},
+		Wipe: func(t *testing.T) {
+			t.Helper()
+			s.Stop()
+			s.Wipe()
+			start(t)
+		},
+		Configure: func(cfg *zookeeper.Config) { cfg.SessionTimeout = 2 * time.Second },
+	})
+}

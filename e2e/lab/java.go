@@ -39,9 +39,12 @@ func ProjectDubbo(version DubboVersion) Project {
 	return Project{Dir: "dubbo", Profile: "dubbo-" + string(version)}
 }
 
+// ProjectCurator is the client of the transcripts, Apache Curator.
+func ProjectCurator() Project { return Project{Dir: "curator"} }
+
 // Projects lists all projects of the lab, for the program that prepares them ahead of the tests.
 func Projects() []Project {
-	return []Project{ProjectZooKeeper(), ProjectDubbo(Dubbo33), ProjectDubbo(Dubbo27)}
+	return []Project{ProjectZooKeeper(), ProjectDubbo(Dubbo33), ProjectDubbo(Dubbo27), ProjectCurator()}
 }
 
 // Classpath returns the Java class path of a project, and prepares the project first when this was never done for its present content.

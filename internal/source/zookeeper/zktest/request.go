@@ -1,6 +1,7 @@
 package zktest
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -134,7 +135,9 @@ func (s *Server) auth(c *conn, body []byte) wire.Code {
 	}
 	switch r.Scheme {
 	case schemeDigest:
-		c.ids = append(c.ids, identity{schemeDigest, Digest(string(r.Auth))})
+		if id := (identity{schemeDigest, Digest(string(r.Auth))}); !slices.Contains(c.ids, id) {
+			c.ids = append(c.ids, id)
+		}
 	case schemeIP:
 	default:
 		return wire.CodeAuthFailed

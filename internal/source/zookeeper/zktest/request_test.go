@@ -191,7 +191,9 @@ func TestACLs(t *testing.T) {
 		t.Fatal(err)
 	}
 	other.fails(wire.OpExists, read("/n"), wire.CodeNoAuth)
-	other.must(wire.OpAuth, &wire.AuthRequest{Scheme: "digest", Auth: []byte("other:p")}, nil)
+	for range 2 { // Curator shows its credentials twice; they count once.
+		other.must(wire.OpAuth, &wire.AuthRequest{Scheme: "digest", Auth: []byte("other:p")}, nil)
+	}
 	other.must(wire.OpSetData, set("/n"), nil)
 
 	var who wire.WhoAmIResponse

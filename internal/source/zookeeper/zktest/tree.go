@@ -51,7 +51,8 @@ func newTree() *tree {
 			t.nodes[parentOf(path)].children[nameOf(path)] = struct{}{}
 		}
 	}
-	t.nodes["/zookeeper/config"].acl = []wire.ACL{{Perms: wire.PermRead, Scheme: schemeWorld, ID: "anyone"}}
+	config := t.nodes["/zookeeper/config"]
+	config.stat.Aversion, config.acl = -1, []wire.ACL{{Perms: wire.PermRead, Scheme: schemeWorld, ID: "anyone"}}
 	return t
 }
 

@@ -31,11 +31,13 @@ var errReported = errors.New("reported")
 type Streams struct {
 	// Out is for what was asked for, Err for errors and logs.
 	Out, Err io.Writer
+	// Colour says that Out is a terminal that wants colours.
+	Colour bool
 }
 
 // Main runs the command line args (without the program's name) and returns the exit code. The end of ctx asks the command to stop.
 func Main(ctx context.Context, args []string, streams Streams) int {
-	root := NewCommand()
+	root := NewCommand(streams.Colour) //nolint:contextcheck // The commands get ctx from ExecuteContext.
 	root.SetArgs(args)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.Err)
@@ -51,8 +53,8 @@ func Main(ctx context.Context, args []string, streams Streams) int {
 	return ExitError
 }
 
-// NewCommand returns the root command. The reference pages are generated from it.
-func NewCommand() *cobra.Command {
+// NewCommand returns the root command; colour says that its output may be coloured. The reference pages are generated from it.
+func NewCommand(colour bool) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "registry-bridge",
 		Short: "Bridges service registries into Istio",
@@ -64,7 +66,7 @@ func NewCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newValidateCommand(), newVersionCommand())
+	root.AddCommand(newRunCommand(), newPlanCommand(colour), newValidateCommand(), newVersionCommand())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %q", err, cmd.CommandPath()+" --help")
 	})

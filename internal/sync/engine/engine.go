@@ -124,6 +124,9 @@ func (e *Engine) State() *State { return e.state.Load() }
 // other by at most 30 s and the time of one, so a much older one means that the loop is stuck.
 func (e *Engine) LastTurn() time.Time { return time.Unix(0, e.lastTurn.Load()) }
 
+// Metrics returns what Run registers, for those who document it.
+func (e *Engine) Metrics() prometheus.Collector { return e.metrics }
+
 // Run keeps the output up to date until ctx ends, then returns nil once the write that is under way has ended (within 5 s). Any other
 // return is an error of the caller: metrics that exist already.
 func (e *Engine) Run(ctx context.Context) error {

@@ -1,0 +1,271 @@
+package cli
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/registry-bridge/registry-bridge/internal/reason"
+	"github.com/registry-bridge/registry-bridge/internal/sync/engine"
+	"github.com/registry-bridge/registry-bridge/internal/sync/output/manifest"
+	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
+	"github.com/registry-bridge/registry-bridge/internal/translate"
+)
+
+// writeManifests writes the objects as they would be once the plan was carried out, those of Registries that are only observed too.
+func writeManifests(w io.Writer, state *engine.State) error {
+	objects := map[translate.Key]*translate.Object{}
+	for _, l := range state.Live {
+		objects[l.Object.Key] = l.Object
+	}
+	for _, c := range slices.Concat(state.Plan.Apply, state.Plan.Delete, state.Plan.Suppressed) {
+		if c.Op == plan.Delete {
+			delete(objects, c.Key)
+		} else {
+			objects[c.Key] = c.Object
+		}
+	}
+	for i, key := range slices.SortedFunc(maps.Keys(objects), translate.Key.Compare) {
+		text, err := manifest.YAML(objects[key])
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			fmt.Fprintln(w, "---")
+		}
+		if _, err := w.Write(text); err != nil {
+			return fmt.Errorf("write the manifests: %w", err)
+		}
+	}
+	return nil
+}
+
+// change is one change as it is shown.
+type change struct {
+	Op     string `json:"op"`
+	Object string `json:"object"`
+	Host   string `json:"host"`
+	// Added, Removed and Changed are endpoints as address:port.
+	Added   []string `json:"added,omitempty"`
+	Removed []string `json:"removed,omitempty"`
+	Changed []string `json:"changed,omitempty"`
+	// Fields says that something beside the endpoints changes: ports, addresses, labels, the export.
+	Fields bool `json:"fields,omitempty"`
+	// Suppressed says that it is not written, because its Registry is observed or paused, or everything is frozen.
+	Suppressed bool `json:"suppressed,omitempty"`
+
+	before, after int
+}
+
+// describe compares the endpoints of what is live with those of what is planned.
+func describe(c plan.Change, suppressed bool) change {
+	out := change{Op: c.Op.String(), Object: c.Key.String(), Suppressed: suppressed}
+	var old, planned *translate.ServiceEntry
+	if c.Live != nil {
+		old = c.Live.Object.ServiceEntry
+	}
+	if c.Object != nil {
+		planned = c.Object.ServiceEntry
+	}
+	before, after := endpoints(old), endpoints(planned)
+	out.before, out.after = len(before), len(after)
+	for _, address := range slices.Sorted(maps.Keys(after)) {
+		was, known := before[address]
+		switch {
+		case !known:
+			out.Added = append(out.Added, address)
+		case was.Compare(after[address]) != 0:
+			out.Changed = append(out.Changed, address)
+		}
+	}
+	for _, address := range slices.Sorted(maps.Keys(before)) {
+		if after[address] == nil {
+			out.Removed = append(out.Removed, address)
+		}
+	}
+	out.Host = cmp.Or(host(planned), host(old))
+	out.Fields = old != nil && planned != nil && len(out.Added)+len(out.Removed)+len(out.Changed) == 0
+	return out
+}
+
+func host(s *translate.ServiceEntry) string {
+	if s == nil {
+		return ""
+	}
+	return s.Host
+}
+
+// endpoints indexes endpoints by address:port.
+func endpoints(s *translate.ServiceEntry) map[string]*translate.Endpoint {
+	out := map[string]*translate.Endpoint{}
+	if s == nil {
+		return out
+	}
+	for i := range s.Endpoints {
+		e := &s.Endpoints[i]
+		address := e.Address
+		if ip, err := netip.ParseAddr(address); err == nil && ip.Is6() {
+			address = "[" + address + "]"
+		}
+		out[address+":"+strconv.FormatUint(uint64(e.Port()), 10)] = e
+	}
+	return out
+}
+
+// changes describes everything that the plan has, in its order.
+func changes(p *plan.Plan) []change {
+	out := []change{}
+	for _, c := range slices.Concat(p.Apply, p.Delete) {
+		out = append(out, describe(c, false))
+	}
+	for _, c := range p.Suppressed {
+		out = append(out, describe(c, true))
+	}
+	return out
+}
+
+// hold is a held removal as it is shown.
+type hold struct {
+	ID       string        `json:"id"`
+	Guard    reason.Reason `json:"guard"`
+	Object   string        `json:"object"`
+	Host     string        `json:"host"`
+	Endpoint string        `json:"endpoint,omitempty"`
+	Detail   string        `json:"detail"`
+	Until    *time.Time    `json:"until,omitempty"`
+}
+
+func writePlanJSON(w io.Writer, state *engine.State) error {
+	holds := []hold{}
+	for i := range state.Plan.Held {
+		h := &state.Plan.Held[i]
+		shown := hold{ID: h.ID, Guard: h.Guard, Object: h.Key.String(), Host: h.Host, Endpoint: h.Endpoint, Detail: h.Detail}
+		if !h.Until.IsZero() {
+			shown.Until = &h.Until
+		}
+		holds = append(holds, shown)
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(struct {
+		Changes     []change              `json:"changes"`
+		Holds       []hold                `json:"holds"`
+		Diagnostics map[reason.Reason]int `json:"diagnostics"`
+	}{changes(&state.Plan), holds, diagnostics(state)})
+}
+
+// diagnostics counts by reason.
+func diagnostics(state *engine.State) map[reason.Reason]int {
+	counts := map[reason.Reason]int{}
+	for i := range state.Result.Diagnostics {
+		counts[state.Result.Diagnostics[i].Reason]++
+	}
+	return counts
+}
+
+// maxShownEndpoints bounds the endpoints that are listed of one change.
+const maxShownEndpoints = 20
+
+// The colours of a terminal.
+const (
+	green  = "\x1b[32m"
+	yellow = "\x1b[33m"
+	red    = "\x1b[31m"
+	reset  = "\x1b[0m"
+)
+
+// textWriter writes the plan for a person.
+type textWriter struct {
+	w      io.Writer
+	colour bool
+}
+
+func (t textWriter) line(colour, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if t.colour && colour != "" {
+		text = colour + text + reset
+	}
+	fmt.Fprintln(t.w, text)
+}
+
+func writePlanText(w io.Writer, state *engine.State, colour bool) {
+	t := textWriter{w, colour}
+	for _, c := range changes(&state.Plan) {
+		t.change(&c)
+	}
+	for i := range state.Plan.Held {
+		h := &state.Plan.Held[i]
+		until := "until it is resolved"
+		if !h.Until.IsZero() {
+			until = "until " + h.Until.UTC().Format(time.RFC3339)
+		}
+		what := h.Endpoint
+		if what == "" {
+			what = "the object"
+		}
+		t.line(yellow, "! %s  %s  %s held by %s %s: %s", h.Key, h.Host, what, h.Guard, until, h.Detail)
+	}
+	t.summary(state)
+}
+
+func (t textWriter) change(c *change) {
+	sign, colour := "~", yellow
+	count := fmt.Sprintf("%d -> %d endpoints", c.before, c.after)
+	switch c.Op {
+	case plan.Create.String():
+		sign, colour, count = "+", green, plural(c.after, "endpoint")
+	case plan.Delete.String():
+		sign, colour, count = "-", red, plural(c.before, "endpoint")
+	}
+	if c.Fields {
+		count += ", other fields change"
+	}
+	if c.Suppressed {
+		count += " (not written: observed, paused or frozen)"
+	}
+	t.line(colour, "%s %s  %s  %s", sign, c.Object, c.Host, count)
+	t.endpoints(green, "+", c.Added)
+	t.endpoints(yellow, "~", c.Changed)
+	t.endpoints(red, "-", c.Removed)
+}
+
+func (t textWriter) endpoints(colour, sign string, list []string) {
+	for i, e := range list {
+		if i == maxShownEndpoints {
+			t.line(colour, "    %s … and %d more", sign, len(list)-i)
+			return
+		}
+		t.line(colour, "    %s %s", sign, e)
+	}
+}
+
+func (t textWriter) summary(state *engine.State) {
+	p := &state.Plan
+	counts := map[plan.Op]int{}
+	for _, c := range p.Apply {
+		counts[c.Op]++
+	}
+	parts := []string{
+		fmt.Sprintf("%d to create, %d to update, %d to delete", counts[plan.Create], counts[plan.Update]+counts[plan.Remove], len(p.Delete)),
+	}
+	if n := len(p.Suppressed); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d planned but not written", n))
+	}
+	if n := len(p.Held); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d held", n))
+	}
+	t.line("", "%s.", strings.Join(parts, "; "))
+	found := diagnostics(state)
+	for _, r := range slices.Sorted(maps.Keys(found)) {
+		t.line("", "%s: %d", r, found[r])
+	}
+}
+
+func plural(n int, word string) string { return count(n, word, word+"s") }

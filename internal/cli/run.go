@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/registry-bridge/registry-bridge/internal/controller/file"
+	"github.com/registry-bridge/registry-bridge/internal/status"
+	"github.com/registry-bridge/registry-bridge/internal/sync/output/dir"
+)
+
+// stopTimeout is how long a stop may take: a write that is under way is finished, and everything else is given up.
+const stopTimeout = 5 * time.Second
+
+var errSlowStop = errors.New("not everything stopped in time; nothing is lost by that")
+
+type runFlags struct {
+	bridgeFlags
+	listen string
+}
+
+func newRunCommand() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run --config FILE|DIR --output-dir DIR",
+		Short: "Keep the output equal to what the registries hold",
+		Long: lines(
+			"Watches the configured registries, and keeps a folder of ServiceEntries equal to what is registered. Files are watched: an edit",
+			"takes effect within a second, and one with a mistake leaves the Registry that it is about as it was.",
+			"",
+			"A stop or a restart changes nothing in the output by itself. On SIGTERM or SIGINT it stops within 5 s; a second signal ends",
+			"it at once.",
+			"",
+			"HTTP (read-only): /healthz, /readyz, /metrics, /debug/state."),
+		Example: lines(
+			"  registry-bridge run --config examples/zookeeper-dubbo.yaml --output-dir ./out",
+			"  registry-bridge run --config /etc/registry-bridge --secrets-dir /etc/registry-bridge-secrets \\",
+			"      --output-dir /var/lib/registry-bridge --listen :8080 --log-format json"),
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.check(cmd); err != nil {
+				return err
+			}
+			if f.outputDir == "" {
+				return fmt.Errorf("--output-dir is needed, e.g. --output-dir ./out; see %q", cmd.CommandPath()+" --help")
+			}
+			log, err := newLogger(cmd.ErrOrStderr(), f.logFormat, f.logLevel)
+			if err != nil {
+				return err
+			}
+			return run(cmd.Context(), cmd.ErrOrStderr(), &f, log)
+		},
+	}
+	f.register(cmd, "info")
+	cmd.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8080", "`ADDRESS` for health, metrics and state over HTTP; empty for none")
+	return cmd
+}
+
+// run runs the bridge until ctx ends.
+func run(ctx context.Context, stderr io.Writer, f *runFlags, log *slog.Logger) (err error) {
+	log.Info("starting", "version", ReadVersion().Version, "instance", f.instance, "output", f.outputDir)
+	out, err := dir.Open(dir.Options{Path: f.outputDir, Instance: f.instance, Logger: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	b := newBridge(&f.bridgeFlags, out, log)
+	set := b.watcher.Load()
+	if len(set.Registries) == 0 && len(set.Problems) > 0 {
+		printProblems(stderr, set.Problems)
+		return errReported
+	}
+
+	group, ctx := errgroup.WithContext(ctx)
+	if f.listen != "" {
+		if err := b.listen(ctx, group, f.listen); err != nil {
+			return err
+		}
+	}
+	b.apply(ctx, set)
+	group.Go(func() error { return b.engine.Run(ctx) })
+	group.Go(func() error {
+		b.watcher.Run(ctx, func(set file.Set) { b.apply(ctx, set) })
+		b.controller.Stop()
+		return nil
+	})
+	return wait(ctx, group, log)
+}
+
+// listen starts the status pages.
+func (b *bridge) listen(ctx context.Context, group *errgroup.Group, address string) error {
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("open the address for health and metrics (change it with --listen): %w", err)
+	}
+	b.log.Info("listening", "address", listener.Addr().String())
+	b.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	handler := status.NewHandler(status.Options{
+		State: b.engine.State, LastTurn: b.engine.LastTurn, Configuration: b.configuration, Metrics: b.metrics, Logger: b.log,
+	})
+	group.Go(func() error { return status.Serve(ctx, listener, handler, b.log) })
+	return nil
+}
+
+// wait waits until everything has stopped, but not for longer than stopTimeout from the end of ctx.
+func wait(ctx context.Context, group *errgroup.Group, log *slog.Logger) error {
+	stopped := make(chan error, 1)
+	go func() { stopped <- group.Wait() }()
+	<-ctx.Done()
+	log.Info("stopping")
+	timer := time.NewTimer(stopTimeout)
+	defer timer.Stop()
+	select {
+	case err := <-stopped:
+		log.Info("stopped")
+		return err
+	case <-timer.C:
+		return errSlowStop
+	}
+}

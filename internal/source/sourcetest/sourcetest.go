@@ -80,8 +80,9 @@ type Fixture struct {
 
 // Suite says how to run the tests.
 type Suite struct {
-	// Setup returns a new Fixture. What it starts ends with t.
-	Setup func(t *testing.T) *Fixture
+	// Setup returns a new Fixture. What it starts ends with t. When alone is false the test leaves the registry running and minds
+	// only what it registers itself, so one server may serve several tests, each in a place of its own.
+	Setup func(t *testing.T, alone bool) *Fixture
 	// OptOut has a reason for each feature that the registry does not have.
 	OptOut map[Feature]string
 	// Patience is how long what must come may take, by default 10 s.
@@ -111,7 +112,7 @@ func (s Suite) Run(t *testing.T) {
 			if s.Parallel {
 				t.Parallel()
 			}
-			f := s.Setup(t)
+			f := s.Setup(t, c.feature == Restarts || c.feature == LossOfData)
 			c.test(&bench{T: t, Fixture: f, patience: s.Patience, relay: NewRelay(t, f.Addr)})
 		})
 	}

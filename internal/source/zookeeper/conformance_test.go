@@ -28,7 +28,7 @@ func TestConformance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sourcetest.Suite{
-				Setup:    func(t *testing.T) *sourcetest.Fixture { t.Helper(); return fake(t, version) },
+				Setup:    func(t *testing.T, _ bool) *sourcetest.Fixture { t.Helper(); return fake(t, version) },
 				OptOut:   fixture.OptOut(),
 				Parallel: true,
 			}.Run(t)

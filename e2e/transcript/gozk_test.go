@@ -30,6 +30,8 @@ func newGoClient(t *testing.T) *goClient {
 // goSession is one session and the events that came to it.
 type goSession struct {
 	conn *zk.Conn
+	// first is the id of the session until it expires.
+	first int64
 
 	mu     sync.Mutex
 	events []string
@@ -59,6 +61,11 @@ func (c *goClient) do(session, command string, args []string) []string {
 		return nil
 	case "events":
 		return s.drain(c.t, args)
+	case "missed":
+		return slices.Sorted(slices.Values(s.drain(c.t, args)))
+	case "renewed":
+		await(c.t, "a new session", func() bool { return s.conn.State() == zk.StateHasSession && s.conn.SessionID() != s.first })
+		return nil
 	case "sync":
 		_, err := s.conn.Sync(args[0])
 		return answer(err)
@@ -80,7 +87,11 @@ func (c *goClient) do(session, command string, args []string) []string {
 
 func (c *goClient) connect(session string, args []string) []string {
 	s := &goSession{}
-	conn, _, err := zk.Connect(args[:1], 10*time.Second, zk.WithLogger(discard{}), zk.WithEventCallback(s.event))
+	timeout := 10 * time.Second
+	if len(args) > 2 {
+		timeout = time.Duration(version(args[2])) * time.Millisecond
+	}
+	conn, _, err := zk.Connect(args[:1], timeout, zk.WithLogger(discard{}), zk.WithEventCallback(s.event))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -88,7 +99,8 @@ func (c *goClient) connect(session string, args []string) []string {
 	c.sessions[session] = s
 	c.t.Cleanup(conn.Close)
 	s.wait(c.t)
-	if len(args) > 1 {
+	s.first = conn.SessionID()
+	if len(args) > 1 && args[1] != "-" {
 		return answer(conn.AddAuth("digest", []byte(args[1])))
 	}
 	return nil
@@ -128,7 +140,6 @@ func (s *goSession) drain(t *testing.T, args []string) []string {
 	defer s.mu.Unlock()
 	events := s.events
 	s.events = nil
-	slices.Sort(events)
 	return events
 }
 

@@ -64,10 +64,18 @@ func (r *runner) step(words []string) []string {
 	session, command, args := words[0], words[1], words[2:]
 	switch {
 	case session == "server" && command == "stop":
+		for _, l := range r.links {
+			l.cut()
+		}
 		r.server.stop(r.t)
 		return nil
 	case session == "server" && command == "start":
+		// A ZooKeeper that is starting may accept a client and never answer its handshake, and go-zookeeper waits for a minute then:
+		// the links are opened when the server serves.
 		r.server.start(r.t)
+		for _, l := range r.links {
+			l.heal(r.t)
+		}
 		return nil
 	case command == "cut":
 		r.links[session].cut()

@@ -24,7 +24,7 @@ public final class Main {
             String command = words.get(1);
             List<String> rest = words.subList(2, words.size());
             if (command.equals("connect")) {
-                sessions.put(name, new Session(rest.get(0), rest.size() > 1 ? rest.get(1) : null));
+                sessions.put(name, new Session(rest));
             } else {
                 sessions.get(name).step(command, rest).forEach(System.out::println);
             }

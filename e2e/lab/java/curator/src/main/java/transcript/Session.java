@@ -30,19 +30,25 @@ final class Session implements CuratorWatcher {
     private static final int PATIENCE_SECONDS = 20;
 
     private final CuratorFramework client;
+    /** The id of the session until it expires. */
+    private final long first;
+
     private final List<String> events = new ArrayList<>();
 
-    Session(String address, String credentials) throws Exception {
+    /** Connects to ADDRESS [CREDENTIALS|- [SESSION TIMEOUT]]. */
+    Session(List<String> args) throws Exception {
         CuratorFrameworkFactory.Builder builder = CuratorFrameworkFactory.builder()
-                .connectString(address)
-                .sessionTimeoutMs(10_000)
+                .connectString(args.get(0))
+                .sessionTimeoutMs(args.size() > 2 ? Integer.parseInt(args.get(2)) : 10_000)
+                .connectionTimeoutMs(PATIENCE_SECONDS * 1000)
                 .retryPolicy(new RetryForever(100));
-        if (credentials != null) {
-            builder.authorization("digest", credentials.getBytes(UTF_8));
+        if (args.size() > 1 && !args.get(1).equals("-")) {
+            builder.authorization("digest", args.get(1).getBytes(UTF_8));
         }
         client = builder.build();
         client.start();
         awaitConnected();
+        first = client.getZookeeperClient().getZooKeeper().getSessionId();
     }
 
     void close() {
@@ -68,6 +74,8 @@ final class Session implements CuratorWatcher {
                     yield List.of();
                 }
                 case "events" -> drain(args.isEmpty() ? 0 : Integer.parseInt(args.get(0)));
+                case "missed" -> drain(Integer.parseInt(args.get(0))).stream().sorted().toList();
+                case "renewed" -> awaitRenewed();
                 case "multi" -> multi(args);
                 default -> List.of(("ok " + one(command, args)).trim());
             };
@@ -177,6 +185,13 @@ final class Session implements CuratorWatcher {
         return List.of();
     }
 
+    private List<String> awaitRenewed() throws Exception {
+        while (!client.getZookeeperClient().isConnected() || client.getZookeeperClient().getZooKeeper().getSessionId() == first) {
+            TimeUnit.MILLISECONDS.sleep(5);
+        }
+        return List.of();
+    }
+
     private List<String> awaitConnected() throws Exception {
         client.getZookeeperClient().blockUntilConnectedOrTimedOut();
         return List.of();
@@ -194,7 +209,6 @@ final class Session implements CuratorWatcher {
         synchronized (this) {
             List<String> out = new ArrayList<>(events);
             events.clear();
-            Collections.sort(out);
             return out;
         }
     }

@@ -51,8 +51,8 @@ var _ Store = (*store.Store)(nil)
 type Deps struct {
 	Store  Store
 	Output output.Output
-	// Translate and Compute are the pure core. Translate may remember, to be cheap for what did not change. Compute is plan.Compute
-	// when it is nil.
+	// Translate and Compute are the pure core; nil stands for a translate.Translator, and for plan.Compute. Translate may remember,
+	// to be cheap for what did not change.
 	Translate func(snap model.Snapshot, prior map[translate.Key]translate.Prior, opts *translate.Options) translate.Result
 	Compute   func(in plan.Input) plan.Plan
 	// Logger gets a line when something changes for the worse or back; nil logs nothing.
@@ -97,6 +97,9 @@ func New(deps Deps) *Engine {
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
+	}
+	if e.deps.Translate == nil {
+		e.deps.Translate = translate.NewTranslator().Translate
 	}
 	if e.deps.Compute == nil {
 		e.deps.Compute = plan.Compute

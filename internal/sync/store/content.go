@@ -47,3 +47,20 @@ func resolveHealth(svc, last *model.Service) *model.Service {
 	}
 	return &resolved
 }
+
+// compact returns svc with equal parts of neighbouring instances shared: most instances of a service differ in their address only, and
+// what a registry holds stays in memory for as long as the program runs.
+func compact(svc *model.Service) *model.Service {
+	shared := *svc
+	shared.Instances = slices.Clone(svc.Instances)
+	for i := 1; i < len(shared.Instances); i++ {
+		last, inst := &shared.Instances[i-1], &shared.Instances[i]
+		if maps.Equal(last.Metadata, inst.Metadata) {
+			inst.Metadata = last.Metadata
+		}
+		if slices.Equal(last.Ports, inst.Ports) {
+			inst.Ports = last.Ports
+		}
+	}
+	return &shared
+}

@@ -70,8 +70,8 @@ func (k *runSink) Upsert(svc *model.Service) {
 	if e.service != nil && equal(svc, e.service) {
 		return
 	}
-	e.service = svc
-	k.store.touchServices(k.rec.set(svc.Ref, svc))
+	e.service = compact(svc)
+	k.store.touchServices(k.rec.set(svc.Ref, e.service))
 }
 
 // Delete implements source.Sink.

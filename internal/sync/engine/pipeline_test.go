@@ -213,7 +213,7 @@ func (w *world) endpoints() map[string][]string {
 	}
 	hosts := map[string][]string{}
 	for _, name := range files {
-		text, err := os.ReadFile(name) //nolint:gosec // It is a file of this test.
+		text, err := os.ReadFile(name)
 		if err != nil {
 			w.Fatal(err)
 		}

@@ -77,6 +77,7 @@ func newEntry(q question) *entry {
 		}
 	}
 	e.ports = servicePorts(c.slots)
+	parts = e.contributing(parts, owner, &c)
 	located := e.locate(parts, owner, &c)
 	if len(located) == 0 {
 		return e
@@ -182,28 +183,37 @@ type located struct {
 	id    string
 }
 
+// contributing returns the parts that publish the same protocols as the owner, and the owner's.
+func (e *entry) contributing(parts []part, owner *part, c *choice) []part {
+	var kept []part
+	for i := range parts {
+		p := &parts[i]
+		if owner != nil && p.reg == owner.reg || c.suits(p) {
+			kept = append(kept, *p)
+			continue
+		}
+		e.report(p.drafts[0], "", fault{reason.ProtocolConflict, "the host is published with other protocols by another Registry"})
+	}
+	return kept
+}
+
 // locate makes endpoints of the candidates that have all ports of the host; the others would get traffic on ports that they lack.
 func (e *entry) locate(parts []part, owner *part, c *choice) []located {
 	var (
-		all    []located
-		shared pool[EndpointPort]
-		buffer []EndpointPort
+		all     []located
+		shared  pool[EndpointPort]
+		numbers [maxPorts]uint32
 	)
+	buffer := make([]EndpointPort, 0, maxPorts)
 	for i := range parts {
-		p := &parts[i]
-		if p != owner && !c.suits(p) {
-			e.report(p.drafts[0], "", fault{reason.ProtocolConflict, "the host is published with other protocols by another Registry"})
-			continue
-		}
 		find := c.ports
-		if p != owner {
+		if owner == nil || parts[i].reg != owner.reg {
 			find = func(offers []offer, numbers []uint32) bool { return match(offers, c.slots, numbers) }
 		}
-		all = slices.Grow(all, p.size)
-		for _, d := range p.drafts {
+		all = slices.Grow(all, parts[i].size)
+		for _, d := range parts[i].drafts {
 			for j := range d.candidates {
 				cand := &d.candidates[j]
-				var numbers [maxPorts]uint32
 				if !find(cand.offers, numbers[:]) {
 					e.report(d, cand.id, fault{reason.ProtocolConflict, "the instance lacks one of the ports that are published"})
 					continue
@@ -271,6 +281,9 @@ func (e *entry) describe(winners []*draft, parts []part) {
 		e.registries = append(e.registries, parts[i].reg.Name)
 	}
 	for _, d := range winners {
+		if len(d.candidates) > 0 && !slices.ContainsFunc(parts, func(p part) bool { return p.reg == d.reg }) {
+			continue // It was left out.
+		}
 		e.dubbo = e.dubbo || d.src.Dubbo
 		e.origins = append(e.origins, d.svc.Ref)
 	}

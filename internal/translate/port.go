@@ -221,9 +221,14 @@ func (p *part) everywhere(live []slot) []offer {
 	return extra
 }
 
+// add makes slots of classes. Those that have no standard port to fall back to come first, and so get the numbers that they want.
 func (c *choice) add(offers []offer) {
-	for _, o := range offers {
-		c.slots = append(c.slots, slot{class: o.class})
+	for _, opaque := range []bool{true, false} {
+		for _, o := range offers {
+			if o.protocol.opaque() == opaque {
+				c.slots = append(c.slots, slot{class: o.class})
+			}
+		}
 	}
 }
 

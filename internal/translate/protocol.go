@@ -119,12 +119,12 @@ func (d *draft) offersOf(inst *model.Instance, buffer []offer) (offers []offer, 
 			offers[i].prefix += "-" + portWord(inst.Ports[places[i]].Name, places[i])
 		}
 	}
-	slices.SortStableFunc(offers, func(a, b offer) int { return strings.Compare(a.prefix, b.prefix) })
-	offers = slices.CompactFunc(offers, offer.alike)
 	if len(offers) > maxPorts || len(inst.Ports) > maxPortsRead {
 		faults = append(faults, fault{reason.TooManyPorts, fmt.Sprintf("only %d of its %d ports are published", maxPorts, len(inst.Ports))})
 		offers = offers[:min(len(offers), maxPorts)]
 	}
+	slices.SortStableFunc(offers, func(a, b offer) int { return strings.Compare(a.prefix, b.prefix) })
+	offers = slices.CompactFunc(offers, offer.alike)
 	return offers, faults
 }
 

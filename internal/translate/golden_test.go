@@ -108,10 +108,6 @@ type caseOut struct {
 const manyEndpoints = 20
 
 func TestGolden(t *testing.T) {
-	checker, err := translatetest.NewChecker()
-	if err != nil {
-		t.Fatal(err)
-	}
 	files, err := filepath.Glob("testdata/*.in.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no cases: %v", err)
@@ -120,7 +116,7 @@ func TestGolden(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".in.yaml"), func(t *testing.T) {
 			snap, prior, opts := readCase(t, file)
 			result := translate.Translate(snap, prior, opts)
-			if err := checker.Objects(t.Context(), result.Objects); err != nil {
+			if err := translatetest.Check(result.Objects); err != nil {
 				t.Error(err)
 			}
 			compareGolden(t, strings.TrimSuffix(file, ".in.yaml")+".out.yaml", result)

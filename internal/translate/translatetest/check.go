@@ -1,59 +1,33 @@
-// Package translatetest says whether generated objects are valid: for the API server, by the schema and the CEL rules of Istio's
-// CustomResourceDefinition, evaluated in-process; for istiod, by the rules of its validating webhook, stated again in Go; and for the
-// mesh, by the rules that keep an object from taking somebody else's traffic. It is for tests; nothing of it is in the program.
+// Package translatetest says whether generated objects are valid: for istiod, by the rules of its validating webhook, stated again in
+// Go; and for the mesh, by the rules that keep an object from taking somebody else's traffic. The rules of the API server are in
+// package crd. It is for tests; nothing of it is in the program.
 package translatetest
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"testing"
 
 	"github.com/registry-bridge/registry-bridge/internal/sync/output/manifest"
 	"github.com/registry-bridge/registry-bridge/internal/translate"
 )
 
-// Checker checks objects. Making one takes a moment; it may be used again, by one goroutine.
-type Checker struct{ crd *crd }
-
-// NewChecker compiles the rules.
-func NewChecker() (*Checker, error) {
-	c, err := newCRD(crdText)
-	if err != nil {
-		return nil, err
-	}
-	return &Checker{c}, nil
-}
-
-// Check fails the test for each object that is not valid. Tests with many lists of objects share a Checker instead.
-func Check(tb testing.TB, objects []*translate.Object) {
-	tb.Helper()
-	c, err := NewChecker()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if err := c.Objects(tb.Context(), objects); err != nil {
-		tb.Error(err)
-	}
-}
-
 // maxBytes is what an object may have as JSON: etcd refuses requests over 1.5 MiB.
 const maxBytes = 1 << 20
 
-// Objects returns everything that is wrong with objects, each by itself and all together; nil when they are valid.
-func (c *Checker) Objects(ctx context.Context, objects []*translate.Object) error {
+// Check returns everything that is wrong with objects, each by itself and all together; nil when they are valid.
+func Check(objects []*translate.Object) error {
 	var errs []error
 	for _, o := range objects {
-		if err := c.object(ctx, o); err != nil {
+		if err := check(o); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", o.Key, err))
 		}
 	}
 	return errors.Join(append(errs, together(objects))...)
 }
 
-func (c *Checker) object(ctx context.Context, o *translate.Object) error {
+func check(o *translate.Object) error {
 	m, err := manifest.Map(o)
 	if err != nil {
 		return err
@@ -65,9 +39,6 @@ func (c *Checker) object(ctx context.Context, o *translate.Object) error {
 	var errs []error
 	if len(text) > maxBytes {
 		errs = append(errs, fmt.Errorf("the object has %d bytes, %d are allowed", len(text), maxBytes))
-	}
-	if err := c.crd.check(ctx, m); err != nil {
-		errs = append(errs, fmt.Errorf("refused by the CRD: %w", err))
 	}
 	if err := webhook(manifest.Render(o)); err != nil {
 		errs = append(errs, fmt.Errorf("refused by istiod: %w", err))

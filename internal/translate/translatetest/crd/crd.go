@@ -1,4 +1,7 @@
-package translatetest
+// Package crd evaluates what the API server evaluates of Istio's CustomResourceDefinition of ServiceEntry, in-process: the schema and the
+// CEL rules. It is for tests. It stands apart from package translatetest because it takes along half an API server, which makes fuzzing
+// crawl.
+package crd
 
 import (
 	"context"
@@ -22,14 +25,17 @@ import (
 //go:embed serviceentry.crd.yaml
 var crdText []byte
 
-// crd evaluates what the API server evaluates of a CustomResourceDefinition.
-type crd struct {
+// Definition is a compiled CustomResourceDefinition.
+type Definition struct {
 	structural *schema.Structural
 	schema     validation.SchemaValidator
 	rules      *cel.Validator
 }
 
-func newCRD(text []byte) (*crd, error) {
+// New compiles the definition, which takes a moment.
+func New() (*Definition, error) { return compile(crdText) }
+
+func compile(text []byte) (*Definition, error) {
 	var definition apiextensionsv1.CustomResourceDefinition
 	if err := yaml.UnmarshalStrict(text, &definition); err != nil {
 		return nil, fmt.Errorf("read the CustomResourceDefinition: %w", err)
@@ -42,7 +48,7 @@ func newCRD(text []byte) (*crd, error) {
 	return nil, fmt.Errorf("the CustomResourceDefinition %q stores no version", definition.Name)
 }
 
-func newVersion(v1 *apiextensionsv1.JSONSchemaProps) (*crd, error) {
+func newVersion(v1 *apiextensionsv1.JSONSchemaProps) (*Definition, error) {
 	var props apiextensions.JSONSchemaProps
 	if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(v1, &props, nil); err != nil {
 		return nil, fmt.Errorf("convert the schema: %w", err)
@@ -55,15 +61,15 @@ func newVersion(v1 *apiextensionsv1.JSONSchemaProps) (*crd, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile the schema: %w", err)
 	}
-	return &crd{structural, validator, cel.NewValidator(structural, true, celconfig.PerCallLimit)}, nil
+	return &Definition{structural, validator, cel.NewValidator(structural, true, celconfig.PerCallLimit)}, nil
 }
 
-// check returns why the API server would refuse the manifest.
-func (c *crd) check(ctx context.Context, manifest map[string]any) error {
-	errs := validation.ValidateCustomResource(nil, manifest, c.schema)
-	errs = append(errs, listtype.ValidateListSetsAndMaps(field.NewPath(""), c.structural, manifest)...)
+// Check returns why the API server would refuse the manifest; nil when it would not.
+func (d *Definition) Check(ctx context.Context, manifest map[string]any) error {
+	errs := validation.ValidateCustomResource(nil, manifest, d.schema)
+	errs = append(errs, listtype.ValidateListSetsAndMaps(field.NewPath(""), d.structural, manifest)...)
 	if len(errs) == 0 { // The rules assume that the types are right.
-		errs, _ = c.rules.Validate(ctx, field.NewPath(""), c.structural, manifest, nil, celconfig.RuntimeCELCostBudget)
+		errs, _ = d.rules.Validate(ctx, field.NewPath(""), d.structural, manifest, nil, celconfig.RuntimeCELCostBudget)
 	}
 	return errs.ToAggregate()
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/registry-bridge/registry-bridge/internal/cli"
+	"github.com/registry-bridge/registry-bridge/internal/source/zookeeper/wire"
 	"github.com/registry-bridge/registry-bridge/internal/source/zookeeper/zktest"
 	"github.com/registry-bridge/registry-bridge/internal/status"
 )
@@ -383,6 +384,59 @@ func TestRunDeletes(t *testing.T) {
 		}
 		return ""
 	})
+	p.end(t)
+}
+
+// TestRunWithSecrets: a secret that is wrong is reported without its content, and one that is corrected is used at the next connection.
+func TestRunWithSecrets(t *testing.T) {
+	w := newWorld(t)
+	w.register(t, foo, "10.0.0.1:20880")
+	only := wire.ACL{Perms: wire.PermAll, Scheme: "digest", ID: zktest.Digest("bridge:right-pass")}
+	for _, path := range []string{"/dubbo", "/dubbo/" + foo, "/dubbo/" + foo + "/providers"} {
+		if err := w.zk.SetACL(path, only); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(w.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.Replace(text, []byte("sessionTimeout"), []byte("auth: {digestSecretRef: {name: zk}}, sessionTimeout"), 1)
+	if err := os.WriteFile(w.config, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	secrets := t.TempDir()
+	folder := filepath.Join(secrets, "dubbo", "zk")
+	p := w.start(t, "--secrets-dir", secrets)
+	failure := func(want string) {
+		eventually(t, func() string {
+			if _, body := p.get(t, "/debug/state"); !strings.Contains(body, want) {
+				return "want " + want + " in " + body
+			}
+			return ""
+		})
+	}
+	failure(filepath.Join(folder, "password"))
+
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	secret := func(name, value string) {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(value), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	secret("password", "wrong-pass")
+	secret("username", "bridge")
+	failure("registry refused the credentials")
+
+	secret("password", "right-pass\n")
+	w.expect(t, "com.acme.foo 10.0.0.1")
+	_, state := p.get(t, "/debug/state")
+	_, metrics := p.get(t, "/metrics")
+	if strings.Contains(p.log.String()+state+metrics, "-pass") {
+		t.Error("a secret is in the log, the state or the metrics")
+	}
 	p.end(t)
 }
 

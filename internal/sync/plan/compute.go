@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/registry-bridge/registry-bridge/internal/model"
 	"github.com/registry-bridge/registry-bridge/internal/translate"
@@ -19,7 +18,7 @@ type memory struct {
 	index     map[hostKey]int
 	hosts     []*host
 	sources   map[model.SourceID]*sourceMemory
-	incidents map[incidentKey]time.Time
+	incidents map[incidentKey]incident
 
 	// The last Compute: what it saw and what it answered. Until plan.Wake the same question has the same answer.
 	seen inputs

@@ -48,12 +48,12 @@ func (v *view) confirmRemoval(changes []pending) []pending {
 
 // askFor returns the hold on the deletions of a Registry, nil when a person has released it.
 func (v *view) askFor(registry registryKey, n, live int) *Hold {
-	id, since := v.keepIncident(incidentKey{reason.ConfirmRemoval, registry.namespace + "/" + registry.name})
-	if p := v.policies[registry]; p != nil && v.released(p, id) {
+	found := v.keepIncident(incidentKey{reason.ConfirmRemoval, registry.namespace + "/" + registry.name})
+	if p := v.policies[registry]; p != nil && v.released(p, found.id) {
 		return nil
 	}
 	return &Hold{
-		ID: id, Guard: reason.ConfirmRemoval, Since: since,
+		ID: found.id, Guard: reason.ConfirmRemoval, Since: found.since,
 		Detail: fmt.Sprintf("The configuration would delete %d of the Registry's %d objects at once; release it if that is meant.", n, live),
 	}
 }

@@ -31,7 +31,7 @@ func (v *view) maxServices(changes []pending) []pending {
 		}
 		left[c.registry] = 0
 		hold := objectHold(reason.TooManyServices, c.Object)
-		hold.ID, hold.Since = v.keepIncident(incidentKey{reason.TooManyServices, c.Key.String()})
+		hold.set(v.keepIncident(incidentKey{reason.TooManyServices, c.Key.String()}))
 		hold.Detail = "The Registry has as many services as services.max allows; it ends when one goes or the limit is raised."
 		v.hold(hold)
 	}

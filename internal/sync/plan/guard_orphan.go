@@ -6,7 +6,7 @@ import "github.com/registry-bridge/registry-bridge/internal/reason"
 // the host adopts it; a person may purge it.
 func (r *review) orphan(v *view, live *Live) {
 	h := objectHold(reason.Orphan, live.Object)
-	h.ID, h.Since = v.keepIncident(incidentKey{reason.Orphan, live.Object.Key.String()})
+	h.set(v.keepIncident(incidentKey{reason.Orphan, live.Object.Key.String()}))
 	h.Detail = "Its Registry is gone and retained it; it ends with a purge, or when a Registry adopts it."
 	v.hold(h)
 }

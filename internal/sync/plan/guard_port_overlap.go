@@ -55,11 +55,7 @@ func hasPort(e *translate.Endpoint, name string) bool {
 
 // withPorts adds ports of the live object to want. Each endpoint maps them as it does in live, a new one to its first real port.
 func withPorts(want *translate.Object, ports []translate.ServicePort, live *translate.Object) *translate.Object {
-	before := make(map[endpointID]*translate.Endpoint, len(live.ServiceEntry.Endpoints))
-	for i := range live.ServiceEntry.Endpoints {
-		e := &live.ServiceEntry.Endpoints[i]
-		before[idOf(e)] = e
-	}
+	before := byID(live.ServiceEntry.Endpoints)
 	endpoints := slices.Clone(want.ServiceEntry.Endpoints)
 	for i := range endpoints {
 		e := &endpoints[i]

@@ -10,7 +10,7 @@ import (
 func shardMove(v *view, a *absent, o *translate.Object) Hold {
 	key := incidentKey{reason.ShardMove, o.Key.String()}
 	h := objectHold(reason.ShardMove, o)
-	h.ID, h.Since = v.keepIncident(key)
+	h.set(v.keepIncident(key))
 	h.Endpoint, h.Source = a.id.String(), a.source
 	h.Detail = "It moves to another object of its host; it leaves this one when that one is written."
 	return h

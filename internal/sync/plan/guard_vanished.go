@@ -15,11 +15,15 @@ func (r *review) vanish(v *view, old *notes, live *Live, policy *Policy) {
 	if empty && r.holdUnlisted(v, live, policy) {
 		return
 	}
-	since := old.emptiedSince(live.Object.Key, v.now)
-	// While nothing may be written, a live object that still has endpoints is not emptied yet.
-	if empty || v.writable(policy) {
-		r.host.notes.emptied = append(r.host.notes.emptied, emptied{live.Object.Key, since})
+	if !empty {
+		r.update(v, live, withList(live.Object, nil), registryOf(live.Object))
+		if !v.writable(policy) {
+			// It is not emptied yet, and the time does not run.
+			return
+		}
 	}
+	since := old.emptiedSince(live.Object.Key, v.now)
+	r.host.notes.emptied = append(r.host.notes.emptied, emptied{live.Object.Key, since})
 	hold := objectHold(reason.Vanished, live.Object)
 	hold.ID, hold.Since = holdID(reason.Vanished, live.Object.Key.String(), since), since
 	hold.Until = since.Add(policy.DeleteAfter)
@@ -30,9 +34,6 @@ func (r *review) vanish(v *view, old *notes, live *Live, policy *Policy) {
 		return
 	}
 	v.hold(hold)
-	if !empty {
-		r.update(v, live, withList(live.Object, nil), registryOf(live.Object))
-	}
 }
 
 // holdUnlisted keeps an empty object while a source of its Registry, or its unit, has not been read: nothing in it tells which source
@@ -51,7 +52,7 @@ func (r *review) holdUnlisted(v *view, live *Live, policy *Policy) bool {
 		default:
 			continue
 		}
-		hold.ID, hold.Since = v.keepIncident(incidentKey{hold.Guard, live.Object.Key.String()})
+		hold.set(v.keepIncident(incidentKey{hold.Guard, live.Object.Key.String()}))
 		hold.Source = id
 		v.hold(hold)
 		return true

@@ -89,10 +89,7 @@ func (e episode) tick(now time.Time, trusted bool) episode {
 	return e
 }
 
-// until returns when the clock will show hold; zero while it stands.
+// until returns when the clock, which runs, will show hold.
 func (e episode) until(hold time.Duration) time.Time {
-	if e.running.IsZero() {
-		return time.Time{}
-	}
 	return e.running.Add(hold - e.used)
 }

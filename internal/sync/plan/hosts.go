@@ -96,7 +96,7 @@ func newHost(key hostKey, desired []*translate.Object, live []Live, old *host) *
 		h.notes = old.notes
 	}
 	h.settled = len(desired) == len(live)
-	if same := h.settled && len(desired) == 1 && sameIDs(desired[0], live[0].Object); !same {
+	if same := h.settled && len(desired) == 1 && sameIDs(desired[0], live[0].Object); !same && len(live) > 0 {
 		h.diff()
 	}
 	for _, o := range desired {

@@ -206,6 +206,10 @@ func (r *review) judgeService(v *view, s *service, removals []*removal) emptyTri
 	r.order(removals)
 	for _, m := range removals {
 		m.service = t
+		if found, ok := v.stopped(m, r.host.live[m.object].Object); ok {
+			m.held = &found
+			continue
+		}
 		m.judge(v, r.host.key)
 	}
 	return t.trip
@@ -305,9 +309,9 @@ func (m *removal) noted() absence {
 
 // hold returns the removal's hold on the object.
 func (m *removal) hold(v *view, o *translate.Object) Hold {
-	id, _ := v.keepIncident(incidentKey{m.held.guard, string(m.source)})
+	found := v.keepIncident(incidentKey{m.held.guard, string(m.source)})
 	return Hold{
-		ID: id, Key: o.Key, Host: o.ServiceEntry.Host, Endpoint: m.id.String(), Source: m.source,
+		ID: found.id, Key: o.Key, Host: o.ServiceEntry.Host, Endpoint: m.id.String(), Source: m.source,
 		Guard: m.held.guard, Detail: m.held.detail, Since: m.note.since, Until: m.held.until,
 	}
 }

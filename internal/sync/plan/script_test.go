@@ -53,6 +53,7 @@ type world struct {
 	policies  []Policy
 	sources   map[model.SourceID]model.Status
 	desired   map[string]*translate.Object
+	ports     map[string][]translate.ServicePort
 	withdrawn []translate.Withdrawal
 	live      map[translate.Key]Live
 	frozen    bool
@@ -75,7 +76,7 @@ func newWorld(t *testing.T) *world {
 	return &world{
 		t: t, now: start(), policies: []Policy{policy("r", "s"), policy("q", "t")},
 		sources: map[model.SourceID]model.Status{"s": {State: model.Listing, Since: start()}, "t": {State: model.Listing, Since: start()}},
-		desired: map[string]*translate.Object{}, live: map[translate.Key]Live{},
+		desired: map[string]*translate.Object{}, live: map[translate.Key]Live{}, ports: map[string][]translate.ServicePort{},
 		seen: func(translate.Key, *translate.Object) {},
 	}
 }
@@ -196,8 +197,13 @@ func (w *world) object(name string, endpoints []string) *translate.Object {
 			Ports: []translate.ServicePort{{Name: "tcp-80", Number: 80, Protocol: translate.TCP}},
 		},
 	}
-	for _, e := range endpoints {
-		o.ServiceEntry.Endpoints = append(o.ServiceEntry.Endpoints, w.endpoint(e))
+	if ports, ok := w.ports[host]; ok {
+		o.ServiceEntry.Ports = ports
+	}
+	for _, token := range endpoints {
+		e := w.endpoint(token)
+		e.Ports = remap(&e, o.ServiceEntry.Ports)
+		o.ServiceEntry.Endpoints = append(o.ServiceEntry.Endpoints, e)
 	}
 	slices.SortFunc(o.ServiceEntry.Endpoints, func(a, b translate.Endpoint) int { return a.Compare(&b) })
 	if len(endpoints) > 0 && o.ServiceEntry.Endpoints[0].Source() == "t" {

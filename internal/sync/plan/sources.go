@@ -161,12 +161,11 @@ func (s *source) accept(now time.Time) {
 	s.mass, s.massBase = episode{}, 0
 }
 
-// ended reports whether an incident of the whole source is over, by time or by a person.
+// ended reports whether an incident of the whole source, which can be trusted, is over, by time or by a person.
 func (s *source) ended(v *view, guard reason.Reason, e episode) bool {
 	if v.released(s.policy, v.incident(guard, s.id)) {
 		s.released = v.now
 		return true
 	}
-	until := e.until(s.policy.MassRemovalHold)
-	return !until.IsZero() && !v.now.Before(until)
+	return !v.now.Before(e.until(s.policy.MassRemovalHold))
 }

@@ -23,11 +23,13 @@ type view struct {
 	// namespaces are those of the Registries.
 	namespaces []string
 	guards     []guard
+	// someStopped says that a Registry is paused or observed.
+	someStopped bool
 	// index and hosts have every host that is desired or live.
 	index map[hostKey]int
 	hosts []*host
 
-	incidents map[incidentKey]time.Time
+	incidents map[incidentKey]incident
 	// shared are the addresses of new absences that several live hosts have.
 	shared  map[endpointID]int
 	reviews []*review
@@ -45,6 +47,12 @@ type incidentKey struct {
 	subject string
 }
 
+// incident is what holds of one key have in common.
+type incident struct {
+	id    string
+	since time.Time
+}
+
 // pending is a change on its way through the last guards, those that look at a Registry as a whole.
 type pending struct {
 	Change
@@ -59,13 +67,14 @@ func newView(in *Input, old *memory) *view {
 		in: in, now: in.Now, old: old,
 		policies:  make(map[registryKey]*Policy, len(in.Policies)),
 		sources:   map[model.SourceID]*source{},
-		incidents: map[incidentKey]time.Time{},
+		incidents: map[incidentKey]incident{},
 		shared:    map[endpointID]int{},
 		guards:    registryGuards(),
 	}
 	for i := range in.Policies {
 		p := &in.Policies[i]
 		v.policies[registryKey{p.Namespace, p.Name}] = p
+		v.someStopped = v.someStopped || !p.active()
 		for _, id := range p.Sources {
 			v.sources[id] = newSource(id, p, in, old.sources[id])
 		}
@@ -91,21 +100,24 @@ func (v *view) hold(h Hold) {
 
 // incident returns the id of the incident of a guard that goes on, or would begin now, at one source.
 func (v *view) incident(guard reason.Reason, source model.SourceID) string {
-	return holdID(guard, string(source), v.incidentSince(incidentKey{guard, string(source)}))
-}
-
-func (v *view) incidentSince(key incidentKey) time.Time {
-	if since, ok := v.old.incidents[key]; ok {
-		return since
+	key := incidentKey{guard, string(source)}
+	if known, ok := v.old.incidents[key]; ok {
+		return known.id
 	}
-	return v.now
+	return holdID(guard, string(source), v.now)
 }
 
-// keepIncident says that the incident is still going on, and returns its id and beginning.
-func (v *view) keepIncident(key incidentKey) (string, time.Time) {
-	since := v.incidentSince(key)
-	v.incidents[key] = since
-	return holdID(key.guard, key.subject, since), since
+// keepIncident says that the incident is still going on, and returns it.
+func (v *view) keepIncident(key incidentKey) incident {
+	known, ok := v.incidents[key]
+	if ok {
+		return known
+	}
+	if known, ok = v.old.incidents[key]; !ok {
+		known = incident{holdID(key.guard, key.subject, v.now), v.now}
+	}
+	v.incidents[key] = known
+	return known
 }
 
 func holdID(guard reason.Reason, subject string, since time.Time) string {

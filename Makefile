@@ -20,8 +20,9 @@ FUZZTIME ?= $(if $(CI),20s)
 # Benchmarks to run, and how often.
 BENCH      ?= .
 BENCHCOUNT ?= 10
-# How long the soak test runs.
-SOAK ?= 10m
+# What `make soak` does more of than `make e2e`: faults injected, and minutes without any change.
+SOAK_FAULTS ?= 1000
+SOAK_IDLE   ?= 10m
 
 # The race detector needs cgo, and that a C compiler.
 HAVE_CC := $(shell command -v "$$($(GO) env CC)" >/dev/null 2>&1 && echo yes)
@@ -60,12 +61,16 @@ e2e-lab: ## Prepare the real servers that `make e2e` starts, and nothing else.
 	cd e2e && $(GO) run ./lab/prepare
 
 .PHONY: soak
-soak: build ## Run the soak test for SOAK (10m).
-	cd e2e && $(GO) test -count=1 -timeout 0 -v -run Soak ./soak -duration $(SOAK)
+soak: build ## Run the fault suite with SOAK_FAULTS (1000) faults and SOAK_IDLE (10m) of idle time.
+	cd e2e && $(GO) test -count=1 -timeout 0 -v ./faults -faults=$(SOAK_FAULTS) -idle=$(SOAK_IDLE)
 
 .PHONY: bench
 bench: ## Run the benchmarks on one core, BENCHCOUNT (10) times; BENCH selects.
 	GOMAXPROCS=1 $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) -timeout 60m ./...
+
+.PHONY: bench-e2e
+bench-e2e: ## Measure latency, memory and idle load against a real ZooKeeper (10 minutes; leave the machine alone).
+	cd e2e && $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 60m ./figures
 
 .PHONY: cover
 cover: ## Measure test coverage, per package and in total; out/coverage.html shows the lines.

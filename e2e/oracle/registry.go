@@ -74,7 +74,7 @@ func parseProvider(node string) (e Endpoint, weight uint32, ok bool) {
 		return Endpoint{}, 0, false
 	}
 	port, err := strconv.ParseUint(u.Port(), 10, 16)
-	if err != nil || port == 0 {
+	if err != nil || port == 0 || u.Hostname() == "" {
 		return Endpoint{}, 0, false
 	}
 	query := u.Query()

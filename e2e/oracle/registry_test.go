@@ -43,6 +43,7 @@ func TestAddProviders(t *testing.T) {
 			urls: []string{
 				"dubbo://10.0.0.1:0/demo.Orders?interface=demo.Orders",
 				"dubbo://10.0.0.2:20880/demo.Orders?interface=demo.Orders&weight=0",
+				"dubbo://:20880/demo.Orders?interface=demo.Orders",
 				"no url",
 			},
 			want: Endpoints{},

@@ -91,13 +91,13 @@ type MultiResponse struct{ Results []MultiResult }
 
 // MultiResult is the outcome of one operation of a multi.
 //
-//	OpCreate                                    *PathRecord
-//	OpCreate2, OpCreateContainer, OpCreateTTL   *Create2Response
-//	OpSetData                                   *Stat
-//	OpDelete, OpCheck                           nil
-//	OpGetData                                   *GetDataResponse
-//	OpGetChildren                               *ChildrenResponse
-//	OpError                                     *ErrorResponse
+//	OpCreate            *PathRecord
+//	OpCreate2           *Create2Response   (of OpCreateContainer and OpCreateTTL too)
+//	OpSetData           *Stat
+//	OpDelete, OpCheck   nil
+//	OpGetData           *GetDataResponse
+//	OpGetChildren       *ChildrenResponse
+//	OpError             *ErrorResponse
 //
 // When a multi failed every result is OpError: CodeOK before the operation that failed, its code, CodeRuntimeInconsistency behind it.
 type MultiResult struct {
@@ -146,7 +146,7 @@ func multiResponse(op Op) (Record, bool) {
 	switch op {
 	case OpCreate:
 		return &PathRecord{}, true
-	case OpCreate2, OpCreateContainer, OpCreateTTL:
+	case OpCreate2:
 		return &Create2Response{}, true
 	case OpSetData:
 		return &Stat{}, true

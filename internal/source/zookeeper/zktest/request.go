@@ -39,7 +39,7 @@ func handlers() map[wire.Op]handler {
 		wire.OpDelete:               on(Before36, (*Server).delete),
 		wire.OpSetData:              on(Before36, (*Server).setData),
 		wire.OpSetACL:               on(Before36, (*Server).setACL),
-		wire.OpMulti:                on(Before36, (*Server).multi),
+		wire.OpMulti:                {since: Before36, serve: (*Server).multi},
 		wire.OpExists:               on(Before36, (*Server).exists),
 		wire.OpGetData:              on(Before36, (*Server).getData),
 		wire.OpGetACL:               on(Before36, (*Server).getACL),
@@ -54,7 +54,7 @@ func handlers() map[wire.Op]handler {
 		wire.OpGetAllChildrenNumber: on(V36, (*Server).getAllChildrenNumber),
 		wire.OpSetWatches2:          on(V36, (*Server).setWatches2),
 		wire.OpAddWatch:             on(V36, (*Server).addWatchOp),
-		wire.OpWhoAmI:               {since: V36, serve: (*Server).whoAmI},
+		wire.OpWhoAmI:               {since: V39, serve: (*Server).whoAmI},
 	}
 }
 
@@ -223,18 +223,22 @@ func (s *Server) writing(c *conn, op wire.MultiOp) (record wire.Record, code wir
 	return record, code
 }
 
-// multi runs several operations as one transaction.
-func (s *Server) multi(c *conn, r *wire.MultiRequest) (wire.Record, wire.Code) {
-	for _, op := range r.Ops {
-		if _, read := op.Request.(*wire.ReadRequest); read {
-			return nil, wire.CodeMarshallingError
-		}
+// multi runs several operations as one transaction. One that makes no sense counts as a transaction too.
+func (s *Server) multi(c *conn, body []byte) (wire.Record, wire.Code) {
+	var r wire.MultiRequest
+	_, err := wire.Decode(body, &r)
+	if err != nil || slices.ContainsFunc(r.Ops, reads) {
+		s.zxid++
+		return nil, wire.CodeMarshallingError
 	}
 	out := &wire.MultiResponse{Results: make([]wire.MultiResult, len(r.Ops))}
 	_ = s.apply(c, func(ch *change) wire.Code { // What failed is in the results.
 		for i, op := range r.Ops {
 			record, code := s.step(ch, op)
 			out.Results[i] = wire.MultiResult{Op: op.Op, Response: record}
+			if _, made := record.(*wire.Create2Response); made {
+				out.Results[i].Op = wire.OpCreate2 // Whatever form of create it was.
+			}
 			if code != wire.CodeOK {
 				failed(out.Results, i, code)
 				return code
@@ -243,6 +247,11 @@ func (s *Server) multi(c *conn, r *wire.MultiRequest) (wire.Record, wire.Code) {
 		return wire.CodeOK
 	})
 	return out, wire.CodeOK
+}
+
+func reads(op wire.MultiOp) bool {
+	_, ok := op.Request.(*wire.ReadRequest)
+	return ok
 }
 
 // failed turns the results of a multi into those of one whose operation at failed.

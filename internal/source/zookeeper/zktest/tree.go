@@ -321,7 +321,8 @@ func (t *tree) faded(now int64) []string {
 	return out
 }
 
-// validPath is the rule of ZooKeeper for paths: absolute, no empty, "." or ".." part, no control, surrogate or private character.
+// validPath is the rule of ZooKeeper for paths: absolute, no empty, "." or ".." part, no control or private character, and none
+// outside the basic plane, which is a pair of surrogates to a Java server. Bytes that are no UTF-8 become U+FFFD, which is refused.
 func validPath(path string) bool {
 	if path == "/" {
 		return true
@@ -338,5 +339,5 @@ func validPath(path string) bool {
 }
 
 func forbidden(r rune) bool {
-	return r <= 0x1f || (r >= 0x7f && r <= 0x9f) || (r >= 0xd800 && r <= 0xf8ff) || (r >= 0xfff0 && r <= 0xffff && r != 0xfffd)
+	return r <= 0x1f || (r >= 0x7f && r <= 0x9f) || (r >= 0xd800 && r <= 0xf8ff) || r >= 0xfff0
 }

@@ -194,23 +194,36 @@ func (s *Server) setWatches(c *conn, r *wire.SetWatches2) {
 
 // watchQuery does removeWatches, or asks for checkWatches.
 func (s *Server) watchQuery(c *conn, r *wire.WatchesRequest, do func(*watchTable, string, *conn, watchKinds) bool) wire.Code {
-	var found bool
-	switch r.Type {
-	case wire.WatcherChildren:
-		found = do(s.childWatches, r.Path, c, oneShot)
-	case wire.WatcherData:
-		found = do(s.dataWatches, r.Path, c, oneShot)
-	case wire.WatcherPersistent, wire.WatcherPersistentRecursive, wire.WatcherAny:
-		kinds := map[wire.WatcherType]watchKinds{
-			wire.WatcherPersistent: persistent, wire.WatcherPersistentRecursive: recursive, wire.WatcherAny: anyKind,
-		}[r.Type]
-		inChildren := do(s.childWatches, r.Path, c, kinds)
-		found = do(s.dataWatches, r.Path, c, kinds) || inChildren
-	default:
+	data, children, ok := kindsOf(r.Type, s.opts.Version)
+	if !ok {
 		return wire.CodeMarshallingError
 	}
-	if !found {
+	inData, inChildren := do(s.dataWatches, r.Path, c, data), do(s.childWatches, r.Path, c, children)
+	if !inData && !inChildren {
 		return wire.CodeNoWatcher
 	}
 	return wire.CodeOK
+}
+
+// kindsOf is what a type of watcher means in each of the two tables. Before 3.9 a table did not tell its kinds apart, and there were
+// no types for those that stay.
+func kindsOf(t wire.WatcherType, v Version) (data, children watchKinds, ok bool) {
+	standard := oneShot
+	if v < V39 {
+		standard = anyKind
+	}
+	switch t {
+	case wire.WatcherChildren:
+		return 0, standard, true
+	case wire.WatcherData:
+		return standard, 0, true
+	case wire.WatcherAny:
+		return anyKind, anyKind, true
+	case wire.WatcherPersistent:
+		return persistent, persistent, v >= V39
+	case wire.WatcherPersistentRecursive:
+		return recursive, recursive, v >= V39
+	default:
+		return 0, 0, false
+	}
 }

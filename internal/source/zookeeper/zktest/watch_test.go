@@ -183,6 +183,20 @@ func TestWatchesAreRemoved(t *testing.T) {
 	a.expect()
 }
 
+func TestWatchesAreRemovedBefore39(t *testing.T) {
+	s := start(t, zktest.Options{Version: zktest.V36})
+	a, b := dial(t, s), dial(t, s)
+	for _, kind := range []wire.WatcherType{wire.WatcherPersistent, wire.WatcherPersistentRecursive} {
+		a.fails(wire.OpRemoveWatches, &wire.WatchesRequest{Path: "/n", Type: kind}, wire.CodeMarshallingError)
+	}
+	a.must(wire.OpAddWatch, &wire.AddWatchRequest{Path: "/n", Mode: wire.WatchPersistent}, nil)
+	a.must(wire.OpRemoveWatches, &wire.WatchesRequest{Path: "/n", Type: wire.WatcherData}, nil)
+	a.must(wire.OpRemoveWatches, &wire.WatchesRequest{Path: "/n", Type: wire.WatcherChildren}, nil)
+	a.fails(wire.OpRemoveWatches, &wire.WatchesRequest{Path: "/n", Type: wire.WatcherAny}, wire.CodeNoWatcher)
+	b.create("/n", wire.ModePersistent)
+	a.expect()
+}
+
 func TestSetWatchesTellsWhatOneShotWatchesMissed(t *testing.T) {
 	for _, op := range []wire.Op{wire.OpSetWatches, wire.OpSetWatches2} {
 		t.Run(op.String(), func(t *testing.T) {

@@ -76,14 +76,13 @@ func (d *Dir) write(c plan.Change) (*plan.Live, error) {
 func (d *Dir) check(c plan.Change, name string) (*file, error) {
 	info, err := os.Lstat(d.path(name))
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && c.Live == nil:
+		return nil, nil
 	case errors.Is(err, fs.ErrNotExist):
 		if _, err := os.Stat(d.opts.Path); err != nil {
 			return nil, classify("look at the folder", err)
 		}
-		if c.Live != nil {
-			return nil, fmt.Errorf("%w: the file is gone", output.ErrConflict)
-		}
-		return nil, nil
+		return nil, fmt.Errorf("%w: the file is gone", output.ErrConflict)
 	case err != nil:
 		return nil, classify("look at the file", err)
 	}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -88,15 +89,13 @@ func (v *view) regroup() {
 		}
 		v.hosts[at] = newHost(key, g.desired[at], g.live[at], old)
 		if old == nil {
-			v.claim(edits, v.hosts[at], 1)
-		} else if !slices.Equal(old.desired, g.desired[at]) {
-			v.claim(edits, v.hosts[at], 1)
-			v.claim(edits, old, -1)
+			old = &host{}
 		}
+		v.reclaim(edits, old.desired, g.desired[at])
 	}
 	for key, at := range v.old.index {
 		if _, ok := g.index[key]; !ok {
-			v.claim(edits, v.old.hosts[at], -1)
+			v.reclaim(edits, v.old.hosts[at].desired, nil)
 		}
 	}
 	for id, e := range edits {
@@ -104,24 +103,60 @@ func (v *view) regroup() {
 	}
 }
 
-// claim adds the host's desired endpoints to what their sources claim, or takes them away.
-func (v *view) claim(edits map[model.SourceID]*claimsEdit, h *host, delta int) {
-	for _, o := range h.desired {
-		for i := range o.ServiceEntry.Endpoints {
-			e := &o.ServiceEntry.Endpoints[i]
-			id := e.Source()
-			edit := edits[id]
-			if edit == nil {
-				s := v.sources[id]
-				if s == nil || s.isNew {
-					continue
-				}
-				edit = s.usable.edit()
-				edits[id] = edit
-			}
-			edit.add(idOf(e), delta)
+// reclaim takes away what the old objects of a host claimed, and adds what the new ones claim.
+func (v *view) reclaim(edits map[model.SourceID]*claimsEdit, before, after []*translate.Object) {
+	for i := range max(len(before), len(after)) {
+		var was, is []translate.Endpoint
+		if i < len(before) {
+			was = before[i].ServiceEntry.Endpoints
+		}
+		if i < len(after) {
+			is = after[i].ServiceEntry.Endpoints
+		}
+		if len(was) > 0 && len(is) > 0 && &was[0] == &is[0] && len(was) == len(is) {
+			continue
+		}
+		v.reclaimEndpoints(edits, was, is)
+	}
+}
+
+// reclaimEndpoints walks along both lists and skips what they have in common. (Lists that were not sorted would only cost more.)
+func (v *view) reclaimEndpoints(edits map[model.SourceID]*claimsEdit, was, is []translate.Endpoint) {
+	for len(was) > 0 || len(is) > 0 {
+		order := 0
+		switch {
+		case len(was) == 0:
+			order = 1
+		case len(is) == 0:
+			order = -1
+		default:
+			order = cmp.Or(idOf(&was[0]).compare(idOf(&is[0])), cmp.Compare(was[0].Source(), is[0].Source()))
+		}
+		if order < 0 {
+			v.claim(edits, &was[0], -1)
+		} else if order > 0 {
+			v.claim(edits, &is[0], 1)
+		}
+		if order <= 0 {
+			was = was[1:]
+		}
+		if order >= 0 {
+			is = is[1:]
 		}
 	}
+}
+
+// claim changes what the endpoint's source claims of it. Sources that are new are counted from the beginning by claimForNew.
+func (v *view) claim(edits map[model.SourceID]*claimsEdit, e *translate.Endpoint, delta int) {
+	id := e.Source()
+	s := v.sources[id]
+	if s == nil || s.isNew {
+		return
+	}
+	if edits[id] == nil {
+		edits[id] = s.usable.edit()
+	}
+	edits[id].add(idOf(e), delta)
 }
 
 // claimForNew counts what sources that were not there in the last Compute claim.

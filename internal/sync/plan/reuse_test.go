@@ -45,3 +45,16 @@ func TestReusedAddress(t *testing.T) {
 			5m    is a 1; held a 1 by Failing`},
 	})
 }
+
+// TestReusedUnderTheSameName bridges one service into two namespaces: its own other half is no evidence that an address was reused.
+func TestReusedUnderTheSameName(t *testing.T) {
+	w := newWorld(t)
+	w.policies[1].Namespace = "other"
+	twin := w.object("a", []string{"t/1"})
+	twin.Key.Namespace = "other"
+	w.desired["twin"] = twin
+	w.line("0s sync s; sync t; want a 1 2; want b 3")
+	w.line("1m want a")
+	w.line("3m is a 1 2; held a 1 2 by EmptyService until 4m")
+	w.line("3m want c t/1; wake 4m")
+}

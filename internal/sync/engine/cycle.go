@@ -51,16 +51,12 @@ func (e *Engine) cycle(ctx context.Context) time.Time {
 		l.config = config
 		l.retries.forgive()
 	}
-	if err := e.readOutput(ctx, now); err != nil {
-		if ctx.Err() == nil {
-			e.outputFailed(err, 0, now)
-			// No plan was made: what the last one saw stays, with the news about the output.
-			last := *e.State()
-			e.publish(&last)
-		}
-		return l.retries.output.Retry
+	if err := e.readOutput(ctx, now); err != nil && ctx.Err() == nil {
+		e.outputFailed(err, 0, now)
 	}
 	if l.readAt.IsZero() {
+		// Without knowing what is live there is no plan. The state tells why.
+		e.publish(&State{})
 		return l.retries.output.Retry
 	}
 	state := e.plan(config, now)

@@ -63,6 +63,7 @@ type Deps struct {
 
 // Config is what the engine bridges and how. It is immutable.
 type Config struct {
+	// Options is never nil.
 	Options  *translate.Options
 	Policies []plan.Policy
 	// Frozen stops every write; plans go on.

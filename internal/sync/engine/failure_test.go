@@ -93,6 +93,28 @@ func TestOutputThatFailsPausesEverything(t *testing.T) {
 	})
 }
 
+func TestPlansGoOnWhileTheOutputCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.start()
+		h.register("a", "10.0.0.1")
+		h.sink.Synced()
+		h.after(time.Second)
+		h.memory.Break(outputtest.Faults{Live: func() error { return output.ErrOutput }})
+		h.after(time.Minute)
+		h.register("b", "10.0.0.1")
+		h.after(time.Second)
+		state := h.engine.State()
+		if len(state.Plan.Apply) != 1 || state.Output == nil || time.Since(state.Time) > 2*time.Second {
+			t.Errorf("plan at %s is %+v, trouble %+v; want the new service, not written", state.Time, state.Plan.Apply, state.Output)
+		}
+		h.wantEndpoints(map[string][]string{"a": {"10.0.0.1:20881"}})
+		h.memory.Break(outputtest.Faults{})
+		h.after(time.Minute)
+		h.wantEndpoints(map[string][]string{"a": {"10.0.0.1:20881"}, "b": {"10.0.0.1:20881"}})
+	})
+}
+
 func TestRetryAfterIsObeyed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t)

@@ -20,6 +20,8 @@ type metrics struct {
 	writes   *prometheus.CounterVec
 	latency  prometheus.Histogram
 	duration prometheus.Histogram
+	// drops are the reasons that say that something is not published.
+	drops map[reason.Reason]bool
 
 	up, synced, lastSuccess, failingUnits, services, instances, changes *prometheus.Desc
 	dropped, held, holdAge                                              *prometheus.Desc
@@ -33,8 +35,13 @@ func newMetrics(e *Engine) *metrics {
 		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 	}
 	source := []string{"namespace", "registry", "source"}
+	drops := map[reason.Reason]bool{}
+	for _, info := range reason.All() {
+		drops[info.Reason] = info.Kind == reason.Drop
+	}
 	return &metrics{
 		engine: e,
+		drops:  drops,
 		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Name: "writes_total",
 			Help: "Writes to the output by operation and result (ok, conflict, refused, unavailable).",
@@ -112,7 +119,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	m.collectGuards(state, gauge)
 	dropped := map[[2]string]int{}
 	for i := range state.Result.Diagnostics {
-		if d := &state.Result.Diagnostics[i]; !isNote(d.Reason) {
+		if d := &state.Result.Diagnostics[i]; m.drops[d.Reason] {
 			dropped[[2]string{d.Registry, string(d.Reason)}]++
 		}
 	}
@@ -164,15 +171,6 @@ func (m *metrics) collectGuards(state *State, gauge emit) {
 		gauge(m.held, float64(sum.count), labels[0], labels[1])
 		gauge(m.holdAge, time.Since(sum.since).Seconds(), labels[0], labels[1])
 	}
-}
-
-// isNote reports whether r says that something is published, only differently.
-func isNote(r reason.Reason) bool {
-	switch r {
-	case reason.PortDrift, reason.TCPWithoutAddress, reason.LabelSanitised, reason.WeightClamped:
-		return true
-	}
-	return false
 }
 
 // lastSuccess returns when the source was last known to be current, 0 for never.

@@ -15,4 +15,7 @@ const (
 	APIVersion = Group + "/v1alpha1"
 	// KindRegistry is the kind of a Registry.
 	KindRegistry = "Registry"
+	// AnnotationRelease on a Registry lists the holds (their ids, separated by commas) that a person has looked at and releases. An
+	// id stands for one incident, so one that is left there later releases nothing else.
+	AnnotationRelease = Group + "/release"
 )

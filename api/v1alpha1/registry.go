@@ -5,13 +5,16 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // Registry describes one registry and how it is bridged. Its ServiceEntries are written into its own namespace, which should hold no
 // workloads of the mesh.
 //
+// A hold is released by its id, which /debug/state shows, in the annotation registry-bridge.io/release of the Registry; several
+// are separated by commas. An id stands for one incident, so it may stay there.
+//
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=rbreg,categories=registry-bridge
 type Registry struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard metadata. The name has at most 63 characters; with the namespace it identifies the Registry in metrics, logs and labels,
-	// and a Registry of another name is another Registry.
+	// and a Registry of another name is another Registry. The annotation registry-bridge.io/release names holds that are released.
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// What is bridged, and how.

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -58,7 +60,21 @@ func validateMeta(r *Registry) field.ErrorList {
 	case len(validation.IsDNS1123Label(ns)) > 0:
 		errs = append(errs, field.Invalid(meta.Child("namespace"), ns, "needs at most 63 lower-case letters, digits and '-', e.g. dubbo-registry"))
 	}
+	for _, id := range r.Released() {
+		if !holdID.MatchString(id) {
+			errs = append(errs, field.Invalid(meta.Child("annotations").Key(AnnotationRelease), id,
+				"needs ids of holds, separated by commas, e.g. h-3f2a91c0; to release all that will ever be held, set spec.guards"))
+		}
+	}
 	return errs
+}
+
+// holdID is the form of the ids of holds.
+var holdID = regexp.MustCompile(`^h-[0-9a-f]{4,8}$`)
+
+// Released returns the ids of the holds that the Registry's annotation releases.
+func (r *Registry) Released() []string {
+	return strings.FieldsFunc(r.Annotations[AnnotationRelease], func(c rune) bool { return c == ',' || unicode.IsSpace(c) })
 }
 
 func validateServices(s *Services, path *field.Path) field.ErrorList {

@@ -24,6 +24,8 @@ func TestValidateReportsTheField(t *testing.T) {
 		{"upper case name", func(r *v1alpha1.Registry) { r.Name = "Dubbo" }, "metadata.name", "lower-case"},
 		{"no namespace", func(r *v1alpha1.Registry) { r.Namespace = "" }, "metadata.namespace", "written into"},
 		{"bad namespace", func(r *v1alpha1.Registry) { r.Namespace = "a.b" }, "metadata.namespace", "lower-case"},
+		{"released", func(r *v1alpha1.Registry) { r.Annotations = release("h-3f2a91c0, h-0001") }, "", ""},
+		{"released for ever", func(r *v1alpha1.Registry) { r.Annotations = release("*") }, "metadata.annotations[registry-bridge.io/release]", "h-3f2a91c0"},
 		{"api version", func(r *v1alpha1.Registry) { r.APIVersion = "v1" }, "apiVersion", "registry-bridge.io/v1alpha1"},
 		{"kind", func(r *v1alpha1.Registry) { r.Kind = "Service" }, "kind", "Registry"},
 		{"mode in lower case", func(r *v1alpha1.Registry) { r.Spec.Mode = "active" }, "spec.mode", "written Active"},
@@ -89,6 +91,8 @@ func TestValidateReportsTheField(t *testing.T) {
 		})
 	}
 }
+
+func release(ids string) map[string]string { return map[string]string{v1alpha1.AnnotationRelease: ids} }
 
 // checkOne wants exactly one error, at path and with the hint; none at all when path is empty.
 func checkOne(t *testing.T, r *v1alpha1.Registry, path, hint string) {

@@ -131,7 +131,7 @@ func readComment(group *ast.CommentGroup) fieldDoc {
 		}
 		text = append(text, line)
 	}
-	doc.text = strings.TrimSpace(strings.Join(text, " "))
+	doc.text = strings.ReplaceAll(strings.TrimSpace(strings.Join(text, " ")), "  ", "\n\n") // An empty line ends a paragraph.
 	return doc
 }
 

@@ -131,9 +131,8 @@ func changes(p *plan.Plan) []change {
 	return out
 }
 
-// hold is a held removal as it is shown.
+// hold is a held removal as it is shown, without an id: the running bridge gives other ids than a plan.
 type hold struct {
-	ID       string        `json:"id"`
 	Guard    reason.Reason `json:"guard"`
 	Object   string        `json:"object"`
 	Host     string        `json:"host"`
@@ -146,7 +145,7 @@ func writePlanJSON(w io.Writer, state *engine.State) error {
 	holds := []hold{}
 	for i := range state.Plan.Held {
 		h := &state.Plan.Held[i]
-		shown := hold{ID: h.ID, Guard: h.Guard, Object: h.Key.String(), Host: h.Host, Endpoint: h.Endpoint, Detail: h.Detail}
+		shown := hold{Guard: h.Guard, Object: h.Key.String(), Host: h.Host, Endpoint: h.Endpoint, Detail: h.Detail}
 		if !h.Until.IsZero() {
 			shown.Until = &h.Until
 		}

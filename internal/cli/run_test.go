@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/registry-bridge/registry-bridge/internal/cli"
+	"github.com/registry-bridge/registry-bridge/internal/reason"
 	"github.com/registry-bridge/registry-bridge/internal/source/zookeeper/wire"
 	"github.com/registry-bridge/registry-bridge/internal/source/zookeeper/zktest"
 )
@@ -138,6 +139,52 @@ func TestRunReloads(t *testing.T) {
 	if code := p.end(t); code != cli.ExitOK {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// TestRunReleases: an edit that takes most services away waits until a person names the hold in the Registry's annotation.
+func TestRunReleases(t *testing.T) {
+	w := newWorld(t)
+	for i := range 12 {
+		w.register(t, fmt.Sprintf("com.acme.S%d", i), "10.0.0.1:20880")
+	}
+	w.register(t, foo, "10.0.0.1:20880")
+	p := w.start(t)
+	all := func() int { return len(w.published(t)) }
+	eventually(t, func() string {
+		if n := all(); n != 13 {
+			return fmt.Sprintf("%d endpoints, want 13", n)
+		}
+		return ""
+	})
+
+	const edit = "  services: {include: [com.acme.Foo]}\n"
+	w.configure(t, edit)
+	var id string
+	eventually(t, func() string {
+		for _, h := range p.report(t).Holds {
+			if h.Guard == reason.ConfirmRemoval {
+				id = h.ID
+			}
+		}
+		if id == "" {
+			return "nothing is held"
+		}
+		return ""
+	})
+	if n := all(); n != 13 {
+		t.Errorf("%d endpoints while the removal waits, want 13", n)
+	}
+
+	text, err := os.ReadFile(w.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := fmt.Sprintf("namespace: dubbo, annotations: {registry-bridge.io/release: %s}", id)
+	if err := os.WriteFile(w.config, bytes.Replace(text, []byte("namespace: dubbo"), []byte(release), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.expect(t, "com.acme.foo 10.0.0.1")
+	p.end(t)
 }
 
 func TestRunDeletes(t *testing.T) {

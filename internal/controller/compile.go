@@ -109,6 +109,7 @@ func compilePolicy(r *v1alpha1.Registry, sources []translate.Source) plan.Policy
 		Namespace: r.Namespace, Name: r.Name, Mode: plan.Mode(r.Spec.Mode),
 		EmptyGrace: duration(g.EmptyGrace), DeleteAfter: duration(g.DeleteAfter), MaxHold: duration(g.MaxHold),
 		MassRemovalHold: duration(g.MassRemoval.HoldFor),
+		Released:        r.Released(),
 	}
 	for _, s := range sources {
 		p.Sources = append(p.Sources, s.ID)

@@ -121,7 +121,9 @@ func (c *Controller) compile(registries []v1alpha1.Registry) {
 		r := &registries[i]
 		k := key{r.Namespace, r.Name}
 		if last := c.registries[k]; last != nil && reflect.DeepEqual(last.config.Spec, r.Spec) {
-			next[k] = last
+			same := *last
+			same.policy = compilePolicy(r, last.registry.Sources) // It depends on an annotation too.
+			next[k] = &same
 			continue
 		}
 		next[k] = compile(r)

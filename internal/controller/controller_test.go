@@ -270,6 +270,21 @@ func TestRemovedSourceIsUnknownToTheEngineFirst(t *testing.T) {
 	}
 }
 
+func TestRelease(t *testing.T) {
+	h := newHarness(t)
+	h.apply(t, 1, registry("a"))
+	h.apply(t, 0, registry("a", func(r *v1alpha1.Registry) {
+		r.Annotations = map[string]string{v1alpha1.AnnotationRelease: "h-0001,h-0002"}
+	}))
+	if diff := cmp.Diff([]string{"h-0001", "h-0002"}, h.last().Policies[0].Released); diff != "" {
+		t.Errorf("released (-want +got):\n%s", diff)
+	}
+	h.apply(t, 0, registry("a"))
+	if got := h.last().Policies[0].Released; len(got) > 0 {
+		t.Errorf("released %q, want nothing any more", got)
+	}
+}
+
 func TestMergeOrder(t *testing.T) {
 	h := newHarness(t)
 	first := func(r *v1alpha1.Registry) { r.Spec.Hosts.Priority = 5 }
@@ -290,6 +305,7 @@ func TestPolicy(t *testing.T) {
 	want := plan.Policy{
 		Namespace: "ns", Name: "a", Sources: []model.SourceID{"a.e22e412c"}, Mode: plan.Observe, MaxServices: 10_000,
 		EmptyGrace: 3 * time.Minute, DeleteAfter: 10 * time.Minute, MassRemovalPercent: 30, MassRemovalHold: 10 * time.Minute,
+		Released: []string{},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("policy (-want +got):\n%s", diff)

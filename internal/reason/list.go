@@ -119,11 +119,11 @@ func guards() []Info {
 		},
 		{
 			EmptySource, Guard, "The registry suddenly holds no instance at all.",
-			"Look whether it lost its data. The endpoints go by themselves after guards.massRemoval.holdFor.",
+			"Look whether it lost its data. The endpoints go after guards.massRemoval.holdFor, or at once when the hold is released.",
 		},
 		{
 			MassRemoval, Guard, "Many endpoints of one registry went within five minutes.",
-			"Look whether that is meant. They go by themselves after guards.massRemoval.holdFor.",
+			"Look whether that is meant. They go after guards.massRemoval.holdFor, or at once when the hold is released.",
 		},
 		{
 			Vanished, Guard, "The object has no endpoint left, and its service is gone.",
@@ -147,7 +147,7 @@ func guards() []Info {
 		},
 		{
 			ConfirmRemoval, Guard, "An edit of the configuration would delete more than 30 % (and more than 10) of the Registry's objects.",
-			"Undo the edit, or release the hold when the removal is meant.",
+			"Undo the edit; or, when the removal is meant, name the hold's id in the annotation registry-bridge.io/release of the Registry.",
 		},
 		{
 			PortOverlap, Guard, "A configured port changed; the old one stays beside the new one for a while.",

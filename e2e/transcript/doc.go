@@ -5,5 +5,8 @@
 //	testdata/script.txt ──▶ go-zookeeper ──▶ proxy of each client ──▶ zktest
 //	                   └──▶ Curator (Java) ──▶                    └──▶ ZooKeeper 3.9
 //
+// A third client, without a library, sends both servers the same frames, among them those that no library would send, and compares
+// every field of every answer.
+//
 // What the clients saw of the real server is kept in testdata/*.golden (go test ./transcript -update writes it).
 package transcript

@@ -16,11 +16,11 @@ import (
 // patience is how long a test waits for what must come.
 const patience = 10 * time.Second
 
-// start runs a server with short sessions until the end of the test.
+// start runs a server until the end of the test. Its sessions last longer than a busy machine stalls.
 func start(t *testing.T, opts zktest.Options) *zktest.Server {
 	t.Helper()
 	if opts.Tick == 0 {
-		opts.Tick = 100 * time.Millisecond
+		opts.Tick = 250 * time.Millisecond
 	}
 	s := zktest.New(opts)
 	if err := s.Start(t.Context()); err != nil {
@@ -45,7 +45,7 @@ type raw struct {
 // dial opens a connection for a new session.
 func dial(t *testing.T, s *zktest.Server) *raw {
 	t.Helper()
-	r, err := connect(t, s, wire.ConnectRequest{Timeout: 2000, HasReadOnly: true})
+	r, err := connect(t, s, wire.ConnectRequest{Timeout: 60_000, HasReadOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,7 +91,7 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := shake(t, nc, wire.ConnectRequest{Timeout: 2000})
+	c, err := shake(t, nc, wire.ConnectRequest{Timeout: 60_000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func (quiet) Printf(string, ...any) {}
 // goClient is a client of github.com/go-zookeeper/zk.
 func goClient(t *testing.T, s *zktest.Server) (*zk.Conn, <-chan zk.Event) {
 	t.Helper()
-	c, events, err := zk.Connect([]string{s.Addr()}, 2*time.Second, zk.WithLogger(quiet{}))
+	c, events, err := zk.Connect([]string{s.Addr()}, 5*time.Second, zk.WithLogger(quiet{}))
 	if err != nil {
 		t.Fatal(err)
 	}

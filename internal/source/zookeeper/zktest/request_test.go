@@ -123,8 +123,8 @@ func TestSequentialNodesAreNumberedByTheirParent(t *testing.T) {
 }
 
 func TestContainersAndTimedNodesFade(t *testing.T) {
-	s := start(t, zktest.Options{ExtendedTypes: true, Tick: 10 * time.Millisecond})
-	c, err := connect(t, s, wire.ConnectRequest{Timeout: 200})
+	s := start(t, zktest.Options{ExtendedTypes: true, Tick: 50 * time.Millisecond})
+	c, err := connect(t, s, wire.ConnectRequest{Timeout: 60_000})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func cut(err error) bool {
 
 func TestTimeoutIsNegotiated(t *testing.T) {
 	s := start(t, zktest.Options{})
-	for _, tt := range []struct{ wanted, got int32 }{{1, 200}, {700, 700}, {1 << 30, 2000}} {
+	for _, tt := range []struct{ wanted, got int32 }{{1, 500}, {700, 700}, {1 << 30, 5000}} {
 		c, err := connect(t, s, wire.ConnectRequest{Timeout: tt.wanted})
 		if err != nil {
 			t.Fatal(err)
@@ -38,11 +38,11 @@ func TestTimeoutIsNegotiated(t *testing.T) {
 }
 
 func TestASilentSessionExpires(t *testing.T) {
-	s := start(t, zktest.Options{Tick: 20 * time.Millisecond})
+	s := start(t, zktest.Options{Tick: 50 * time.Millisecond})
 	watcher := dial(t, s)
 	watcher.must(wire.OpExists, &wire.ReadRequest{Path: "/"}, nil)
 	watcher.must(wire.OpGetChildren, &wire.ReadRequest{Path: "/", Watch: true}, nil)
-	silent, err := connect(t, s, wire.ConnectRequest{Timeout: 400})
+	silent, err := connect(t, s, wire.ConnectRequest{Timeout: 300})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestASessionOutlivesItsConnection(t *testing.T) {
 	if err := c.call(wire.OpPing, nil, nil); !cut(err) {
 		t.Errorf("the connection: %v", err)
 	}
-	hello := wire.ConnectRequest{Timeout: 2000, SessionID: c.session.SessionID, Password: c.session.Password, LastZxidSeen: 2}
+	hello := wire.ConnectRequest{Timeout: 60_000, SessionID: c.session.SessionID, Password: c.session.Password, LastZxidSeen: 2}
 	again, err := connect(t, s, hello)
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +161,7 @@ func TestOutageKeepsDataAndSessions(t *testing.T) {
 	if s.Addr() != addr {
 		t.Errorf("the address changed from %s to %s", addr, s.Addr())
 	}
-	again, err := connect(t, s, wire.ConnectRequest{SessionID: c.session.SessionID, Password: c.session.Password, Timeout: 2000})
+	again, err := connect(t, s, wire.ConnectRequest{SessionID: c.session.SessionID, Password: c.session.Password, Timeout: 60_000})
 	if err != nil || again.session.SessionID != c.session.SessionID {
 		t.Fatalf("the session is gone: %+v, %v", again.session, err)
 	}

@@ -287,7 +287,7 @@ func TestADroppedConnectionLosesItsWatches(t *testing.T) {
 	if err := a.net.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := connect(t, s, wire.ConnectRequest{Timeout: 2000, SessionID: a.session.SessionID, Password: a.session.Password})
+	again, err := connect(t, s, wire.ConnectRequest{Timeout: 60_000, SessionID: a.session.SessionID, Password: a.session.Password})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,14 @@
 package faults_test
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +50,8 @@ type scene struct {
 	fleet     *providers.Fleet
 	journal   *oracle.Journal
 	recorder  *oracle.Recorder
+	// foreign is the content of a file that is not the bridge's.
+	foreign []byte
 	// loose allows more than one write per cause, for tests in which guards are at work.
 	loose bool
 }
@@ -64,6 +68,8 @@ type setting struct {
 	options   bridge.Options
 	// loose: see scene.
 	loose bool
+	// servers are what the bridge connects to instead of zookeeper alone.
+	servers []string
 }
 
 // newScene registers the population and starts the recorder; the bridge is configured and does not run. At the end of the test the
@@ -84,6 +90,9 @@ func newScene(t *testing.T, s setting) *scene {
 		sc.proxy, server = p, p.Addr()
 	}
 	s.options.Program, s.options.Servers = program, []string{server}
+	if s.servers != nil {
+		s.options.Servers = s.servers
+	}
 	sc.bridge = bridge.New(t, s.options)
 
 	fleet, err := providers.Connect(t.Context(), providers.Options{
@@ -160,21 +169,25 @@ func (s *scene) judge() {
 		s.t.Error(err)
 	}
 	versions, missed := s.recorder.Versions()
+	versions = slices.DeleteFunc(versions, func(v oracle.Version) bool { return s.foreign != nil && bytes.Equal(v.Data, s.foreign) })
 	findings := oracle.Judge(oracle.Case{
 		Versions: versions, Journal: s.journal, Until: until, Missed: missed, OneWritePerCause: !s.loose,
-		Valid: func(_ string, data []byte) error {
-			object, err := manifest.ParseYAML(data)
-			if err != nil {
-				return err
-			}
-			return translatetest.Check([]*translate.Object{object})
-		},
+		Valid: valid,
 	})
 	if len(findings) > 0 {
 		s.t.Errorf("the oracle has %d findings in %d versions:\n%s", len(findings), len(versions), list(findings))
 		return
 	}
 	s.t.Logf("the oracle has judged %d versions of %s and has no finding", len(versions), s.t.Name())
+}
+
+// valid says why Istio would not accept a file.
+func valid(_ string, data []byte) error {
+	object, err := manifest.ParseYAML(data)
+	if err != nil {
+		return err
+	}
+	return translatetest.Check([]*translate.Object{object})
 }
 
 // register and deregister are one change each. A deregistration has to show soon.

@@ -14,8 +14,10 @@ import (
 // Provider is one instance of one Dubbo interface.
 type Provider struct {
 	Interface, Group, Version string
-	Address                   string
-	Port                      uint32
+	// Protocol is the scheme of the URL, "dubbo" when empty.
+	Protocol string
+	Address  string
+	Port     uint32
 	// Weight is Dubbo's; 0 leaves it out, which means 100.
 	Weight int
 }
@@ -29,8 +31,12 @@ func (p Provider) Endpoint() oracle.Endpoint {
 // process id do.
 func (p Provider) URL(start int64) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "dubbo://%s:%d/%s?anyhost=true&application=%s-app&deprecated=false&dubbo=2.0.2&dynamic=true&generic=false",
-		p.Address, p.Port, p.Interface, strings.ToLower(p.Interface[strings.LastIndexByte(p.Interface, '.')+1:]))
+	protocol := p.Protocol
+	if protocol == "" {
+		protocol = "dubbo"
+	}
+	fmt.Fprintf(&b, "%s://%s:%d/%s?anyhost=true&application=%s-app&deprecated=false&dubbo=2.0.2&dynamic=true&generic=false",
+		protocol, p.Address, p.Port, p.Interface, strings.ToLower(p.Interface[strings.LastIndexByte(p.Interface, '.')+1:]))
 	if p.Group != "" {
 		b.WriteString("&group=" + p.Group)
 	}

@@ -1,9 +1,6 @@
 package translate
 
-import (
-	"maps"
-	"slices"
-)
+import "slices"
 
 // PriorOf returns what makes the next translation sticky to o, which is live. The slices and maps are shared with o.
 func PriorOf(o *Object) Prior {
@@ -19,8 +16,8 @@ func PriorOf(o *Object) Prior {
 	return p
 }
 
-// equal reports whether both say the same.
+// equal reports whether both say the same about everything that translation looks at.
 func (p *Prior) equal(o *Prior) bool {
 	return p.Host == o.Host && p.Service == o.Service && p.Unit == o.Unit && p.Registry == o.Registry &&
-		slices.Equal(p.Ports, o.Ports) && slices.Equal(p.Addresses, o.Addresses) && maps.Equal(p.Labels, o.Labels)
+		slices.Equal(p.Ports, o.Ports) && slices.Equal(p.Addresses, o.Addresses)
 }

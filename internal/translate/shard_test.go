@@ -19,8 +19,21 @@ func many(n int) []Endpoint {
 
 func TestNumberOfShards(t *testing.T) {
 	for _, c := range []struct{ endpoints, live, want int }{
-		{1, 0, 1}, {1000, 0, 1}, {1001, 0, 2}, {2000, 0, 2}, {2001, 0, 3}, {1000, 1, 1}, {1001, 1, 2},
-		{1000, 2, 2}, {501, 2, 2}, {500, 2, 1}, {1, 2, 1}, {1001, 3, 3}, {1000, 3, 2}, {3000, 3, 3}, {3001, 3, 4},
+		{endpoints: 1, want: 1},
+		{endpoints: 1000, want: 1},
+		{endpoints: 1001, want: 2},
+		{endpoints: 2000, want: 2},
+		{endpoints: 2001, want: 3},
+		{endpoints: 1000, live: 1, want: 1},
+		{endpoints: 1001, live: 1, want: 2},
+		{endpoints: 1000, live: 2, want: 2},
+		{endpoints: 501, live: 2, want: 2},
+		{endpoints: 500, live: 2, want: 1},
+		{endpoints: 1, live: 2, want: 1},
+		{endpoints: 1001, live: 3, want: 3},
+		{endpoints: 1000, live: 3, want: 2},
+		{endpoints: 3000, live: 3, want: 3},
+		{endpoints: 3001, live: 3, want: 4},
 	} {
 		t.Run(fmt.Sprintf("%d on %d", c.endpoints, c.live), func(t *testing.T) {
 			parts := shard(many(c.endpoints), 1000, c.live)

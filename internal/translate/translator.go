@@ -31,14 +31,23 @@ type Translator struct {
 	regs     []*Registry
 	result   Result
 
-	drafts  map[draftKey]*draft
-	entries map[claim]*entry
+	drafts map[draftsKey][]*draft
+	wishes map[claim]*wish
 }
 
-// draftKey is what a draft depends on.
-type draftKey struct {
-	svc *model.Service
-	reg *Registry
+// draftsKey names the drafts of one source for one configuration.
+type draftsKey struct {
+	reg    *Registry
+	source model.SourceID
+}
+
+// wish is who wants a host, and what became of it.
+type wish struct {
+	claim
+	// drafts are in merge order.
+	drafts []*draft
+	// entry is nil when the host cannot be published.
+	entry *entry
 }
 
 // NewTranslator returns a Translator that remembers nothing yet.
@@ -51,18 +60,23 @@ func (t *Translator) Translate(snap model.Snapshot, prior map[Key]Prior, opts *O
 	}
 	r := run{
 		t: t, prior: prior, opts: opts,
-		drafts:     make(map[draftKey]*draft, len(t.drafts)),
-		wanted:     make(map[claim][]*draft, len(t.entries)),
-		entries:    make(map[claim]*entry, len(t.entries)),
+		drafts:     make(map[draftsKey][]*draft, len(t.drafts)),
+		wishes:     make(map[claim]*wish, len(t.wishes)),
 		registries: make(map[[2]string]*Registry, len(opts.Registries)),
 		vips:       newVIPs(prior),
+		sharded:    map[claim]bool{},
+	}
+	for key := range prior {
+		if host := prior[key].Host; host != key.Name {
+			r.sharded[claim{key.Namespace, host}] = true
+		}
 	}
 	r.draft(snap)
 	r.settleNamespaces()
 	r.answer()
 	t.result = r.finish()
 	t.snap, t.prior, t.instance, t.regs = snap, maps.Clone(prior), opts.Instance, slices.Clone(opts.Registries)
-	t.drafts, t.entries = r.drafts, r.entries
+	t.drafts, t.wishes = r.drafts, r.wishes
 	return t.result
 }
 
@@ -93,13 +107,14 @@ type run struct {
 	prior map[Key]Prior
 	opts  *Options
 
-	drafts map[draftKey]*draft
-	// wanted are the drafts that want each host, in merge order; claims are its keys.
-	wanted     map[claim][]*draft
-	claims     []claim
-	entries    map[claim]*entry
+	drafts map[draftsKey][]*draft
+	// sorted has the values of wishes, by namespace and host.
+	wishes     map[claim]*wish
+	sorted     []*wish
 	registries map[[2]string]*Registry
 	vips       vips
+	// sharded are the hosts that are live in more than one object.
+	sharded map[claim]bool
 
 	result Result
 }
@@ -114,20 +129,34 @@ func (r *run) draft(snap model.Snapshot) {
 		r.registries[[2]string{reg.Namespace, reg.Name}] = reg
 		for i := range reg.Sources {
 			src := &reg.Sources[i]
-			for _, svc := range sortedByRef(services[src.ID]) {
-				key := draftKey{svc, reg}
-				d := r.t.drafts[key]
-				if d == nil {
-					d = newDraft(svc, reg, src)
-				}
-				r.drafts[key] = d
+			key := draftsKey{reg, src.ID}
+			drafts := draftAll(sortedByRef(services[src.ID]), r.t.drafts[key], reg, src)
+			r.drafts[key] = drafts
+			for _, d := range drafts {
 				r.want(d)
 			}
 		}
 	}
-	slices.SortFunc(r.claims, func(a, b claim) int {
+	slices.SortFunc(r.sorted, func(a, b *wish) int {
 		return cmp.Or(strings.Compare(a.namespace, b.namespace), strings.Compare(a.host, b.host))
 	})
+}
+
+// draftAll drafts services, which are sorted, and takes the drafts that were made before, in the same order, for those that did not
+// change.
+func draftAll(services []*model.Service, before []*draft, reg *Registry, src *Source) []*draft {
+	drafts := make([]*draft, len(services))
+	for i, svc := range services {
+		for len(before) > 0 && before[0].svc != svc && before[0].svc.Ref.Compare(svc.Ref) < 0 {
+			before = before[1:]
+		}
+		if len(before) > 0 && before[0].svc == svc {
+			drafts[i] = before[0]
+		} else {
+			drafts[i] = newDraft(svc, reg, src)
+		}
+	}
+	return drafts
 }
 
 // sortedByRef returns services in the order that a Snapshot promises.
@@ -145,11 +174,13 @@ func (r *run) want(d *draft) {
 		return
 	}
 	c := claim{d.reg.Namespace, d.host}
-	drafts, ok := r.wanted[c]
-	if !ok {
-		r.claims = append(r.claims, c)
+	w := r.wishes[c]
+	if w == nil {
+		w = &wish{claim: c}
+		r.wishes[c] = w
+		r.sorted = append(r.sorted, w)
 	}
-	r.wanted[c] = append(drafts, d)
+	w.drafts = append(w.drafts, d)
 }
 
 func (r *run) report(drafts []*draft, f fault) {
@@ -171,48 +202,47 @@ func (r *run) settleNamespaces() {
 	if len(namespaces) < 2 {
 		return
 	}
-	byHost := map[string][]claim{}
-	for _, c := range r.claims {
-		byHost[c.host] = append(byHost[c.host], c)
+	byHost := map[string][]*wish{}
+	for _, w := range r.sorted {
+		byHost[w.host] = append(byHost[w.host], w)
 	}
-	for _, c := range r.claims {
-		if rivals := byHost[c.host]; len(rivals) > 1 && rivals[0] == c {
+	for _, w := range r.sorted {
+		if rivals := byHost[w.host]; len(rivals) > 1 && rivals[0] == w {
 			r.settleHost(rivals)
 		}
 	}
 }
 
-func (r *run) settleHost(rivals []claim) {
-	var live []claim
-	for _, c := range rivals {
-		if r.prior[c.key()].Host == c.host {
-			live = append(live, c)
+func (r *run) settleHost(rivals []*wish) {
+	var keep []*wish
+	for _, w := range rivals {
+		if r.prior[w.key()].Host == w.host {
+			keep = append(keep, w)
 		}
 	}
-	keep := live
-	if len(live) == 0 {
-		keep = []claim{slices.MinFunc(rivals, r.compareRivals)}
+	if len(keep) == 0 {
+		keep = []*wish{slices.MinFunc(rivals, r.compareRivals)}
 	}
-	for _, c := range rivals {
-		served, other := slices.Contains(keep, c), keep[0].namespace
+	for _, w := range rivals {
+		served, other := slices.Contains(keep, w), keep[0].namespace
 		if served && len(keep) == 1 {
 			continue
 		}
-		if other == c.namespace {
+		if other == w.namespace {
 			other = keep[len(keep)-1].namespace
 		}
-		excluded, wanting := splitExcluded(r.wanted[c])
+		excluded, wanting := splitExcluded(w.drafts)
 		r.report(wanting, fault{reason.HostCollision, fmt.Sprintf("namespace %s publishes the host, too, and istiod serves one of them", other)})
 		if !served {
-			r.wanted[c] = excluded
+			w.drafts = excluded
 		}
 	}
 }
 
 // compareRivals orders namespaces that want one host: those that have something to publish first, then by merge order.
-func (r *run) compareRivals(a, b claim) int {
-	rank := func(c claim) int {
-		_, wanting := splitExcluded(r.wanted[c])
+func (r *run) compareRivals(a, b *wish) int {
+	rank := func(w *wish) int {
+		_, wanting := splitExcluded(w.drafts)
 		for _, d := range wanting {
 			if len(d.candidates) > 0 {
 				return slices.Index(r.opts.Registries, d.reg)
@@ -236,26 +266,30 @@ func splitExcluded(drafts []*draft) (excluded, wanting []*draft) {
 
 // answer makes an entry of each host, or takes the one that was made before.
 func (r *run) answer() {
-	for _, c := range r.claims {
-		q, ok := r.question(c)
+	for _, w := range r.sorted {
+		q, ok := r.question(w)
 		if !ok {
 			continue
 		}
-		e := r.t.entries[c]
-		if e == nil || !e.equal(&q) {
-			before := e
-			e = newEntry(q)
-			if before != nil {
-				e.objects = before.objects
-			}
+		var before *entry
+		if old := r.t.wishes[w.claim]; old != nil {
+			before = old.entry
 		}
-		r.entries[c] = e
+		if before != nil && before.equal(&q) {
+			w.entry = before
+			continue
+		}
+		w.entry = newEntry(q)
+		if before != nil {
+			w.entry.objects = before.objects
+		}
 	}
 }
 
 // question collects what the entry of a host depends on. It reports false when the object's name is taken by a shard of another host.
-func (r *run) question(c claim) (question, bool) {
-	q := question{claim: c, drafts: r.wanted[c], instance: r.opts.Instance}
+func (r *run) question(w *wish) (question, bool) {
+	c := w.claim
+	q := question{claim: c, drafts: w.drafts, instance: r.opts.Instance}
 	prior, live := r.prior[c.key()]
 	if live && prior.Host != c.host {
 		if prior.Host != "" && strings.HasPrefix(c.host, prior.Host+"-") {
@@ -269,13 +303,14 @@ func (r *run) question(c claim) (question, bool) {
 		q.prior = prior
 		q.owner = r.registries[[2]string{c.namespace, prior.Registry}]
 	}
-	for k := 2; ; k++ {
+	for k := 2; r.sharded[c]; k++ {
 		name, ok := r.liveShard(c, k)
 		if !ok {
-			return q, true
+			break
 		}
 		q.shards = append(q.shards, name)
 	}
+	return q, true
 }
 
 // liveShard returns the name of the live k-th object of a host.
@@ -291,8 +326,8 @@ func (r *run) liveShard(c claim, k int) (string, bool) {
 
 // finish gives addresses and names to the entries and makes their objects.
 func (r *run) finish() Result {
-	for _, c := range r.claims {
-		e := r.entries[c]
+	for _, w := range r.sorted {
+		e := w.entry
 		if e == nil {
 			continue
 		}
@@ -336,10 +371,13 @@ func (r *run) address(e *entry) []string {
 
 // names returns the names of the objects of an entry.
 func (r *run) names(e *entry) []string {
+	if len(e.shardsOf) == 1 && len(e.names) == 1 {
+		return e.names
+	}
 	names := append([]string{e.claim.host}, e.shards...)
 	for k := len(names) + 1; k <= len(e.shardsOf); k++ {
 		plain := shardName(e.claim.host, k, true)
-		_, wanted := r.wanted[claim{e.claim.namespace, plain}]
+		_, wanted := r.wishes[claim{e.claim.namespace, plain}]
 		_, taken := r.prior[Key{KindServiceEntry, e.claim.namespace, plain}]
 		names = append(names, shardName(e.claim.host, k, !wanted && !taken))
 	}

@@ -55,12 +55,16 @@ func (h *host) findLive(key translate.Key) *Live {
 
 // composeUndesired decides the fate of a live object that is not desired.
 func (r *review) composeUndesired(v *view, old *notes, live *Live) {
-	kept := r.keptIn(v, live)
 	policy := v.objectPolicy(live.Object)
+	if policy == nil && len(r.host.desired) == 0 {
+		r.orphan(v, live)
+		return
+	}
 	registry := registryOf(live.Object)
 	if policy != nil {
 		registry = registryKey{policy.Namespace, policy.Name}
 	}
+	kept := r.keptIn(v, live)
 	switch {
 	case len(r.host.desired) > 0 && len(kept) > 0:
 		// The host goes on under other objects: what stays here follows their spec.
@@ -71,8 +75,6 @@ func (r *review) composeUndesired(v *view, old *notes, live *Live) {
 		r.update(v, live, merge(&spec, kept), registryOf(&spec))
 	case len(r.host.desired) > 0:
 		v.change(pending{Change: Change{Op: Delete, Key: live.Object.Key, Live: live}, registry: registry, host: r.host.key})
-	case policy == nil:
-		r.orphan(v, live)
 	case len(kept) > 0:
 		r.update(v, live, withEndpoints(live.Object, kept), registry)
 	case r.withdrawn(v, live, policy):

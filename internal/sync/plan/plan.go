@@ -105,7 +105,7 @@ type Hold struct {
 	Until time.Time
 }
 
-// Plan is what Compute decided.
+// Plan is what Compute decided. It is immutable: as long as nothing changes, the same slices are handed out again.
 type Plan struct {
 	// Apply is in the order in which to write (Op, then key); Delete is sorted by key and comes after all of Apply.
 	Apply, Delete []Change

@@ -257,7 +257,10 @@ func (r *review) order(removals []*removal) {
 func (m *removal) judge(v *view, key hostKey) {
 	guards := v.guards
 	switch m.cause {
-	case byConfig, ofOrphan:
+	case byConfig:
+		return
+	case ofOrphan:
+		m.held = &verdict{guard: reason.Orphan, detail: "Its Registry is gone and retained it; it ends when a Registry adopts the host."}
 		return
 	case ofUnknown:
 		guards = []guard{unknownProvenance}

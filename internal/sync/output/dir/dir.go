@@ -33,7 +33,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -199,12 +198,12 @@ func liveOf(files map[string]*file) []plan.Live {
 
 // look returns what is known of a file, reading it when it is new or may have changed.
 func (d *Dir) look(name string, info fs.FileInfo) (*file, error) {
-	stat := statOf(info)
+	now := statOf(info)
 	last := d.files[name]
-	if last != nil && last.stat == stat && !last.racy {
+	if last != nil && last.stat == now && !last.racy {
 		return last, nil
 	}
-	f := &file{stat: stat, version: stat, racy: isRacy(info)}
+	f := &file{stat: now, racy: isRacy(info)}
 	wasOurs := last != nil && last.live != nil
 	if !info.Mode().IsRegular() {
 		f.obstacle = errors.New("it is not a regular file")
@@ -216,7 +215,7 @@ func (d *Dir) look(name string, info fs.FileInfo) (*file, error) {
 		case err != nil:
 			return nil, err
 		default:
-			f.version = versionOf(stat, text)
+			f.version = now.version(text)
 			if last != nil && last.version == f.version {
 				last.racy = f.racy
 				return last, nil
@@ -254,20 +253,25 @@ func unlike(o *translate.Object) *translate.Object {
 
 func (d *Dir) path(name string) string { return filepath.Join(d.opts.Path, name) }
 
-// statOf tells two states of one file apart by what the folder shows of it: every write of ours makes a new inode, and an edit moves
-// size or time, unless it comes within the clock of the file system (see isRacy).
-func statOf(info fs.FileInfo) string {
-	var inode uint64
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		inode = stat.Ino
-	}
-	return strconv.FormatInt(info.Size(), 36) + "-" + strconv.FormatInt(info.ModTime().UnixNano(), 36) + "-" + strconv.FormatUint(inode, 36)
+// stat is what the folder shows of one version of a file. Every write of ours makes a new inode, and an edit moves size or time, unless
+// it comes within the clock of the file system (see isRacy).
+type stat struct {
+	size, mtime int64
+	inode       uint64
 }
 
-// versionOf tells two contents apart.
-func versionOf(stat string, text []byte) string {
+func statOf(info fs.FileInfo) stat {
+	s := stat{size: info.Size(), mtime: info.ModTime().UnixNano()}
+	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
+		s.inode = sys.Ino
+	}
+	return s
+}
+
+// version tells two contents apart.
+func (s stat) version(text []byte) string {
 	sum := sha256.Sum256(text)
-	return stat + "-" + hex.EncodeToString(sum[:8])
+	return fmt.Sprintf("%x-%x-%x-%x", s.size, s.mtime, s.inode, sum[:8])
 }
 
 // isRacy reports whether a file changed so recently that the next change could bear the same time, for some file systems count in

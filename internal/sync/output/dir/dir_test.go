@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -353,6 +354,17 @@ func TestOpenFails(t *testing.T) {
 	f.put(t, "file", "")
 	if _, err := Open(Options{Path: filepath.Join(f.path, "file"), Instance: "a"}); err == nil {
 		t.Error("a file serves as folder")
+	}
+}
+
+func TestClassify(t *testing.T) {
+	for err, want := range map[error]error{
+		syscall.ENOSPC: output.ErrOutput, syscall.EROFS: output.ErrOutput, syscall.EACCES: output.ErrOutput, syscall.EIO: output.ErrOutput,
+		syscall.EDQUOT: output.ErrOutput, syscall.ENAMETOOLONG: output.ErrRefused, syscall.EINVAL: output.ErrRefused,
+	} {
+		if got := classify("write", &fs.PathError{Op: "write", Path: "x", Err: err}); !errors.Is(got, want) || !errors.Is(got, err) {
+			t.Errorf("%v becomes %v, want it to wrap %v", err, got, want)
+		}
 	}
 }
 

@@ -19,9 +19,11 @@ import (
 //	no        yes     no     ours by its looks, content unknown
 //	yes       no      no     somebody else's
 type file struct {
-	// stat is what the folder shows of this version, version tells its content too; racy says that stat may hide a change.
-	stat, version string
-	racy          bool
+	stat stat
+	// version is stat and the content; it is empty for what could not be read.
+	version string
+	// racy says that stat may hide a change.
+	racy bool
 
 	live     *plan.Live
 	obstacle error

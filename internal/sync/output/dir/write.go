@@ -66,7 +66,7 @@ func (d *Dir) write(c plan.Change) (*plan.Live, error) {
 		return nil, err
 	}
 	f := &file{stat: statOf(info), racy: true, plain: plain}
-	f.version = versionOf(f.stat, text)
+	f.version = f.stat.version(text)
 	f.live = &plan.Live{Object: c.Object, ResourceVersion: f.version}
 	d.files[name] = f
 	return f.live, nil

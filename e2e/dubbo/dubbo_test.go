@@ -4,7 +4,9 @@ package dubbo_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,15 +52,15 @@ func run(m *testing.M) int {
 }
 
 // registry is the Registry of these tests. The providers of the lab are on 127.0.0.1, which is denied unless configured.
-func registry(zookeeper string) string {
+func registry(servers []string) string {
 	return fmt.Sprintf(`
 apiVersion: registry-bridge.io/v1alpha1
 kind: Registry
 metadata: {name: dubbo, namespace: dubbo-registry}
 spec:
-  source: {zookeeper: {servers: [%q]}}
+  source: {zookeeper: {servers: ["%s"]}}
   endpoints: {denyCIDRs: []}
-`, zookeeper)
+`, strings.Join(servers, `", "`))
 }
 
 // generations are those of Dubbo that every test runs with.
@@ -67,19 +69,29 @@ func generations() []lab.DubboVersion { return []lab.DubboVersion{lab.Dubbo33, l
 // TestPlan is the whole way once: a provider registers, and what the program would write is what Istio accepts.
 func TestPlan(t *testing.T) {
 	t.Parallel()
-	for _, version := range generations() {
-		t.Run("dubbo-"+string(version), func(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		options  lab.DubboOptions
+		protocol translate.Protocol
+	}{
+		{"dubbo-3.3", lab.DubboOptions{Version: lab.Dubbo33}, translate.TCP},
+		{"dubbo-3.3-tri", lab.DubboOptions{Version: lab.Dubbo33, Settings: map[string]string{"protocol": "tri"}}, translate.GRPC},
+		{"dubbo-2.7", lab.DubboOptions{Version: lab.Dubbo27}, translate.TCP},
+	} {
+		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			server := lab.StartZooKeeper(t, lab.ZooKeeperOptions{})
-			provider := lab.StartDubboProvider(t, lab.DubboOptions{
-				Version: version, Registry: server.Addr, Group: "blue", ServiceVersion: "1.0.0",
-			})
+			test.options.Registry, test.options.Group, test.options.ServiceVersion = server.Addr, "blue", "1.0.0"
+			provider := lab.StartDubboProvider(t, test.options)
 
 			objects := plan(t, server.Addr)
 			checkValid(t, objects)
 			want := []string{"dubbo-registry/v-1.0.0.g-blue.demo.greetingservice: 127.0.0.1:" + strconv.Itoa(provider.Port)}
 			if diff := cmp.Diff(want, summary(objects)); diff != "" {
 				t.Errorf("plan (-want +got):\n%s", diff)
+			}
+			if got := objects[0].ServiceEntry.Ports[0].Protocol; got != test.protocol {
+				t.Errorf("protocol = %s, want %s", got, test.protocol)
 			}
 		})
 	}
@@ -120,26 +132,67 @@ func TestRemoval(t *testing.T) {
 			output := t.TempDir()
 			process := lab.StartProcess(t, "registry-bridge", program, "run",
 				"--config", configFile(t, server.Addr), "--output-dir", output, "--listen", "")
-			awaitOutput(t, startLimit, output, stays, leaves, dies)
+			awaitOutput(t, startLimit, output, stays.Port, leaves.Port, dies.Port)
 			client := lab.ConnectZooKeeper(t, lab.ZooKeeperClient{Servers: []string{server.Addr}})
 
 			leaves.Stop(t)
-			awaitRegistered(t, client, stays, dies)
-			awaitOutput(t, removalLimit, output, stays, dies)
+			awaitRegistered(t, client, 2)
+			awaitOutput(t, removalLimit, output, stays.Port, dies.Port)
 
 			dies.Kill()
-			awaitRegistered(t, client, stays) // Its session has to expire first.
-			awaitOutput(t, removalLimit, output, stays)
+			awaitRegistered(t, client, 1) // Its session has to expire first.
+			awaitOutput(t, removalLimit, output, stays.Port)
 			process.Stop(t)
 		})
 	}
 }
 
+// TestEnsemble kills the leader of an ensemble of three: what changes afterwards is published.
+func TestEnsemble(t *testing.T) {
+	t.Parallel()
+	servers := lab.StartEnsemble(t, 3, lab.ZooKeeperOptions{})
+	var all []string
+	for _, server := range servers {
+		all = append(all, server.Addr)
+	}
+	client := lab.ConnectZooKeeper(t, lab.ZooKeeperClient{Servers: all})
+	register(t, client, 20880)
+	output := t.TempDir()
+	lab.StartProcess(t, "registry-bridge", program, "run",
+		"--config", configFile(t, all...), "--output-dir", output, "--listen", "")
+	awaitOutput(t, startLimit, output, 20880)
+
+	for _, server := range servers {
+		if answer, err := server.Ask(t.Context(), "srvr"); err == nil && strings.Contains(answer, "Mode: leader") {
+			server.Kill()
+		}
+	}
+	lab.Await(t, startLimit, "the others have a leader", func(context.Context) error {
+		_, _, err := client.Children("/")
+		return err
+	})
+	register(t, client, 20881)
+	awaitOutput(t, startLimit, output, 20880, 20881)
+}
+
+// register registers a provider by hand.
+func register(t *testing.T, client *zk.Conn, port int) {
+	t.Helper()
+	path := ""
+	for _, name := range []string{"dubbo", lab.DubboInterface, "providers", url.QueryEscape(
+		fmt.Sprintf("dubbo://127.0.0.1:%d/%s?interface=%[2]s&side=provider", port, lab.DubboInterface))} {
+		path += "/" + name
+		if _, err := client.Create(path, nil, 0, zk.WorldACL(zk.PermAll)); err != nil && !errors.Is(err, zk.ErrNodeExists) {
+			t.Fatal(err)
+		}
+	}
+}
+
 // configFile writes the Registry of these tests into a file.
-func configFile(t *testing.T, zookeeper string) string {
+func configFile(t *testing.T, servers ...string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "registry.yaml")
-	if err := os.WriteFile(name, []byte(registry(zookeeper)), 0o600); err != nil {
+	if err := os.WriteFile(name, []byte(registry(servers)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return name
@@ -182,10 +235,10 @@ func summary(objects []*translate.Object) []string {
 	return result
 }
 
-// awaitOutput waits until the folder has the service of the lab with exactly these providers.
-func awaitOutput(t *testing.T, limit time.Duration, output string, providers ...*lab.DubboProvider) {
+// awaitOutput waits until the folder has the service of the lab with exactly the providers on these ports.
+func awaitOutput(t *testing.T, limit time.Duration, output string, ports ...int) {
 	t.Helper()
-	want := "dubbo-registry/demo.greetingservice: " + strings.Join(addresses(providers), ", ")
+	want := "dubbo-registry/demo.greetingservice: " + strings.Join(addresses(ports), ", ")
 	lab.Await(t, limit, "the output has "+want, func(context.Context) error {
 		objects, err := readOutput(output)
 		if err != nil {
@@ -218,26 +271,26 @@ func readOutput(folder string) ([]*translate.Object, error) {
 	return objects, nil
 }
 
-// awaitRegistered waits until ZooKeeper itself, asked by another client, has exactly these providers.
-func awaitRegistered(t *testing.T, client *zk.Conn, providers ...*lab.DubboProvider) {
+// awaitRegistered waits until ZooKeeper itself, asked by another client, has this many providers.
+func awaitRegistered(t *testing.T, client *zk.Conn, count int) {
 	t.Helper()
 	lab.Await(t, time.Minute, "the registry has the providers that are left", func(context.Context) error {
 		nodes, _, err := client.Children("/dubbo/" + lab.DubboInterface + "/providers")
 		if err != nil {
 			return err
 		}
-		if len(nodes) != len(providers) {
-			return fmt.Errorf("it has %d, want %d", len(nodes), len(providers))
+		if len(nodes) != count {
+			return fmt.Errorf("it has %d, want %d", len(nodes), count)
 		}
 		return nil
 	})
 }
 
-// addresses returns host:port of the providers, sorted as endpoints are.
-func addresses(providers []*lab.DubboProvider) []string {
+// addresses returns host:port of providers, sorted as endpoints are.
+func addresses(ports []int) []string {
 	var result []string
-	for _, provider := range slices.SortedFunc(slices.Values(providers), func(a, b *lab.DubboProvider) int { return a.Port - b.Port }) {
-		result = append(result, "127.0.0.1:"+strconv.Itoa(provider.Port))
+	for _, port := range slices.Sorted(slices.Values(ports)) {
+		result = append(result, "127.0.0.1:"+strconv.Itoa(port))
 	}
 	return result
 }

@@ -138,8 +138,12 @@ func (b *bridge) configMetrics() []prometheus.Collector {
 		gauge("config_problems", "Problems in the configuration files; the last good configuration is in use while there are any.", func() float64 {
 			return float64(len(b.configuration().Problems))
 		}),
-		gauge("config_loaded_timestamp_seconds", "When the configuration was last loaded.", func() float64 {
-			return float64(b.configuration().Loaded.UnixMilli()) / 1000
+		gauge("config_loaded_timestamp_seconds", "When the configuration was last loaded, 0 for never.", func() float64 {
+			loaded := b.configuration().Loaded
+			if loaded.IsZero() {
+				return 0
+			}
+			return float64(loaded.UnixMilli()) / 1000
 		}),
 	}
 }

@@ -1,11 +1,18 @@
 package controller
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/registry-bridge/registry-bridge/api/v1alpha1"
 )
@@ -70,5 +77,45 @@ func TestTLSErrorsHoldNoSecret(t *testing.T) {
 	got, err := s.tls("ns", &v1alpha1.TLS{ServerName: "zk.example.com"})
 	if err != nil || got.RootCAs != nil || got.ServerName != "zk.example.com" {
 		t.Errorf("got %+v, %v; want the system's authorities", got, err)
+	}
+}
+
+// certificate returns a fresh self-signed certificate and its key, in PEM.
+func certificate(t *testing.T) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"zk"}, NotAfter: time.Now().Add(time.Hour), IsCA: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encode := func(kind string, bytes []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: bytes}))
+	}
+	return encode("CERTIFICATE", der), encode("PRIVATE KEY", pkcs8)
+}
+
+func TestTLS(t *testing.T) {
+	cert, key := certificate(t)
+	s := Sources{Secrets: secrets(t, map[string]string{"ca/ca.crt": cert, "client/tls.crt": cert, "client/tls.key": key})}
+	config, err := s.tls("ns", &v1alpha1.TLS{
+		CARef:           &v1alpha1.ObjectKeyRef{Kind: v1alpha1.RefConfigMap, Name: "ca", Key: "ca.crt"},
+		ClientSecretRef: &v1alpha1.SecretRef{Name: "client"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(config.Certificates) != 1 || config.InsecureSkipVerify {
+		t.Errorf("got %+v, want the client's certificate and verification", config)
+	}
+	if _, err := config.Certificates[0].Leaf.Verify(x509.VerifyOptions{Roots: config.RootCAs, DNSName: "zk"}); err != nil {
+		t.Errorf("the configured authority is not trusted: %v", err)
 	}
 }

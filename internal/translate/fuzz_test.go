@@ -70,6 +70,10 @@ func (w *words) options() *translate.Options {
 		},
 		Output: translate.Output{ExportTo: []string{"*"}, VIPs: netip.MustParsePrefix("240.239.0.0/16")},
 	}
+	if w.weight%2 == 1 { // Rules stand in the way of what would be chosen otherwise.
+		protocols := []translate.Protocol{"", translate.TCP, translate.HTTP, translate.TLS}
+		reg.Rules = []translate.Rule{{ServicePort: w.port % 65536, Protocol: protocols[w.health%4], TLSMode: "istio"}}
+	}
 	return &translate.Options{Instance: "fuzz", Registries: []*translate.Registry{reg}}
 }
 

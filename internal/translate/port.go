@@ -242,14 +242,13 @@ func (c *choice) number(owner *part, rule uint32) {
 	}
 	for i := range c.slots {
 		s := &c.slots[i]
-		preferred := preferredPorts(uses[i], s.protocol)
 		if s.number == 0 {
-			c.settle(i, preferred)
+			c.settle(i, preferredPorts(uses[i], s.protocol))
 			continue
 		}
-		if len(preferred) > 0 && preferred[0] != s.number && uses[i][0].majority(uses[i]) {
+		if u := uses[i]; len(u) > 0 && u[0].number != s.number && u[0].majority(u) {
 			c.faults = append(c.faults, fault{
-				reason.PortDrift, fmt.Sprintf("%s stays, although most instances are on port %d", s.name, preferred[0]),
+				reason.PortDrift, fmt.Sprintf("%s stays, although most instances are on port %d", s.name, u[0].number),
 			})
 		}
 	}

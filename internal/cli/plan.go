@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -91,7 +90,7 @@ func makePlan(cmd *cobra.Command, f *planFlags) error {
 		printProblems(cmd.ErrOrStderr(), set.Problems)
 		return errReported
 	}
-	ctx, cancel := context.WithTimeoutCause(cmd.Context(), f.timeout, errPlanTimeout)
+	ctx, cancel := context.WithTimeoutCause(cmd.Context(), f.timeout, fmt.Errorf("not everything was read within %s (--timeout)", f.timeout))
 	defer cancel()
 	b.apply(ctx, set)
 	defer b.controller.Stop()
@@ -123,9 +122,6 @@ func (f *planFlags) show(w io.Writer, state *engine.State) error {
 	return nil
 }
 
-// errPlanTimeout says that --timeout has passed.
-var errPlanTimeout = errors.New("the time of --timeout has passed")
-
 // awaitSynced waits until every source has read everything. When ctx ends before, the error names those that have not, and why.
 func (b *bridge) awaitSynced(ctx context.Context) error {
 	for {
@@ -136,7 +132,7 @@ func (b *bridge) awaitSynced(ctx context.Context) error {
 		select {
 		case <-b.store.Changed():
 		case <-ctx.Done():
-			return fmt.Errorf("%w; not read in full: %s", context.Cause(ctx), strings.Join(missing, "; "))
+			return fmt.Errorf("%w; missing: %s", context.Cause(ctx), strings.Join(missing, "; "))
 		}
 	}
 }

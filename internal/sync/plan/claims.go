@@ -14,7 +14,8 @@ type claim struct {
 	n  int
 }
 
-const claimBuckets = 256
+// claimBuckets makes a bucket of a source with 100,000 endpoints cheap to copy.
+const claimBuckets = 1024
 
 // bucketOf spreads ids with FNV-1a.
 func bucketOf(id endpointID) int {

@@ -45,7 +45,10 @@ type Policy struct {
 	// MassRemovalPercent and MassRemovalHold configure the guards MassRemoval and EmptySource.
 	MassRemovalPercent int
 	MassRemovalHold    time.Duration
-	// Released are ids of holds (Hold.ID) that an operator has released; "*" releases all of the Registry.
+	// Released are ids of holds (Hold.ID) that an operator has released; "*" releases all of the Registry. Only a guard that
+	// doubts what a registry or an edit says can be released (EmptySource, MassRemoval, EmptyService, Vanished, ConfirmRemoval):
+	// where nothing is known (Unsynced, Failing), there is nothing to confirm. A release of a whole source's incident covers
+	// what its services lost with it.
 	Released []string
 }
 

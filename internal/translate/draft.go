@@ -40,6 +40,8 @@ type settings struct {
 // candidate is an endpoint before its ports have names.
 type candidate struct {
 	id, address string
+	// joined are the other instances that it is made of.
+	joined []string
 	// offers is sorted by class and shared between candidates.
 	offers []offer
 	labels []Label
@@ -283,6 +285,7 @@ func (d *drafting) joinInto(same []candidate, c candidate) bool {
 			d.offers = append(append(d.offers[:0], same[i].offers...), c.offers...)
 			slices.SortFunc(d.offers, offer.compare)
 			same[i].offers = d.sharedOffers.share(d.offers)
+			same[i].joined = append(same[i].joined, c.id)
 			return true
 		}
 	}

@@ -215,7 +215,9 @@ func (e *entry) locate(parts []part, owner *part, c *choice) []located {
 			for j := range d.candidates {
 				cand := &d.candidates[j]
 				if !find(cand.offers, numbers[:]) {
-					e.report(d, cand.id, fault{reason.ProtocolConflict, "the instance lacks one of the ports that are published"})
+					for _, id := range append([]string{cand.id}, cand.joined...) {
+						e.report(d, id, fault{reason.ProtocolConflict, "the instance lacks one of the ports that are published"})
+					}
 					continue
 				}
 				buffer = buffer[:0]

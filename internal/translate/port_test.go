@@ -48,7 +48,7 @@ func TestLivePorts(t *testing.T) {
 
 func offersFor(text string) []offer {
 	var offers []offer
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		name, number := word, uint32(0)
 		if before, after, ok := strings.Cut(word, ":"); ok {
 			name = before
@@ -282,9 +282,21 @@ func TestProtocolWords(t *testing.T) {
 
 func TestWeights(t *testing.T) {
 	for _, c := range []struct{ weight, unit, want, clamped uint32 }{
-		{100, 100, 10, 0}, {1, 1, 10, 0}, {1, 0, 10, 0}, {5, 100, 1, 0}, {4, 100, 1, 1}, {14, 100, 1, 0}, {15, 100, 2, 0},
-		{100_000, 100, 10_000, 0}, {100_010, 100, 10_000, 1}, {1000, 1, 10_000, 0}, {1001, 1, 10_000, 1}, {4294967295, 1, 10_000, 1},
-		{4294967295, 4294967295, 10, 0}, {1, 3, 3, 0}, {1, 20, 1, 0},
+		{weight: 100, unit: 100, want: 10, clamped: 0},
+		{weight: 1, unit: 1, want: 10, clamped: 0},
+		{weight: 1, unit: 0, want: 10, clamped: 0},
+		{weight: 5, unit: 100, want: 1, clamped: 0},
+		{weight: 4, unit: 100, want: 1, clamped: 1},
+		{weight: 14, unit: 100, want: 1, clamped: 0},
+		{weight: 15, unit: 100, want: 2, clamped: 0},
+		{weight: 100000, unit: 100, want: 10000, clamped: 0},
+		{weight: 100010, unit: 100, want: 10000, clamped: 1},
+		{weight: 1000, unit: 1, want: 10000, clamped: 0},
+		{weight: 1001, unit: 1, want: 10000, clamped: 1},
+		{weight: 4294967295, unit: 1, want: 10000, clamped: 1},
+		{weight: 4294967295, unit: 4294967295, want: 10, clamped: 0},
+		{weight: 1, unit: 3, want: 3, clamped: 0},
+		{weight: 1, unit: 20, want: 1, clamped: 0},
 	} {
 		d := &draft{svc: &model.Service{}, reg: &Registry{}, src: &Source{DefaultWeight: c.unit}}
 		if got := d.weightOf(&model.Instance{Weight: c.weight}); got != c.want || len(d.diagnostics) != int(c.clamped) {

@@ -215,3 +215,25 @@ func TestVIPsOfVanishedHostsStayTaken(t *testing.T) {
 		t.Errorf("%s has two hosts", got)
 	}
 }
+
+// TestTwoNamespacesThatAreBothLiveStay: nobody here knows which of them istiod serves, so neither is taken away. (No golden case,
+// because such objects are valid only each by itself.)
+func TestTwoNamespacesThatAreBothLiveStay(t *testing.T) {
+	snap, opts := population(1, 1)
+	second := *opts.Registries[0]
+	second.Namespace, second.Sources = "other", []translate.Source{{ID: "zk.ffffffff", Dubbo: true, DefaultWeight: 100}}
+	opts.Registries = append(opts.Registries, &second)
+	snap.Sources = append(snap.Sources, model.SourceServices{ID: "zk.ffffffff", Services: snap.Sources[0].Services})
+	alone := translate.Translate(snap, nil, opts)
+	if len(alone.Objects) != 1 || alone.Objects[0].Key.Namespace != "mesh" || len(alone.Diagnostics) != 1 {
+		t.Fatalf("nothing live: %d objects, %v", len(alone.Objects), alone.Diagnostics)
+	}
+	prior := applied(alone)
+	key := alone.Objects[0].Key
+	key.Namespace = "other"
+	prior[key] = translate.PriorOf(alone.Objects[0])
+	both := translate.Translate(snap, prior, opts)
+	if len(both.Objects) != 2 || len(both.Diagnostics) != 2 {
+		t.Errorf("both live: %d objects, %v", len(both.Objects), both.Diagnostics)
+	}
+}

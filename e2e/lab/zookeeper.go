@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ const zooKeeperStartLimit = 60 * time.Second
 type ZooKeeperOptions struct {
 	// TLS adds a port that speaks TLS and demands a client certificate (ZooKeeper.TLS).
 	TLS bool
+	// Heap is the server's largest heap in Java's words, by default 192m; much data needs more.
+	Heap string
 	// Settings go into the server's configuration and win over the defaults of the lab: tickTime 500, sessions between 1 s
 	// and 10 s, all four-letter words.
 	Settings map[string]string
@@ -37,6 +40,7 @@ type ZooKeeper struct {
 
 	classpath string
 	dir       string
+	heap      string
 	settings  map[string]string
 	process   *Process
 }
@@ -88,6 +92,7 @@ func newZooKeeper(t testing.TB, options ZooKeeperOptions) *ZooKeeper {
 		Addr:      net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
 		classpath: Classpath(t, ProjectZooKeeper()),
 		dir:       t.TempDir(),
+		heap:      cmp.Or(options.Heap, "192m"),
 	}
 	z.settings = map[string]string{
 		"tickTime":               "500",
@@ -174,7 +179,7 @@ func (z *ZooKeeper) launch(t testing.TB) {
 	if err := os.WriteFile(name, []byte(config.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	z.process = StartProcess(t, "zookeeper "+z.Addr, "java", "-Xmx192m", "-cp", z.classpath,
+	z.process = StartProcess(t, "zookeeper "+z.Addr, "java", "-Xmx"+z.heap, "-cp", z.classpath,
 		"org.apache.zookeeper.server.quorum.QuorumPeerMain", name)
 }
 

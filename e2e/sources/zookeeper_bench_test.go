@@ -192,7 +192,7 @@ func rollingRestart(b *testing.B, conn *zk.Conn) {
 // oneInterface starts a server with one interface of many providers.
 func oneInterface(b *testing.B) (*lab.ZooKeeper, *zk.Conn) {
 	b.Helper()
-	server := lab.StartZooKeeper(b, lab.ZooKeeperOptions{})
+	server := lab.StartZooKeeper(b, lab.ZooKeeperOptions{Heap: "1g"})
 	conn := lab.ConnectZooKeeper(b, lab.ZooKeeperClient{Servers: []string{server.Addr}})
 	dir := "/dubbo/" + benchInterface + "/providers"
 	paths := []string{"/dubbo", "/dubbo/" + benchInterface, dir}
@@ -253,7 +253,7 @@ func BenchmarkZooKeeperRollingRestart(b *testing.B) {
 // manyInterfaces starts a server with many interfaces of one provider.
 func manyInterfaces(b *testing.B) *lab.ZooKeeper {
 	b.Helper()
-	server := lab.StartZooKeeper(b, lab.ZooKeeperOptions{})
+	server := lab.StartZooKeeper(b, lab.ZooKeeperOptions{Heap: "1g"})
 	conn := lab.ConnectZooKeeper(b, lab.ZooKeeperClient{Servers: []string{server.Addr}})
 	paths := []string{"/dubbo"}
 	for i := range benchInterfaces {

@@ -15,6 +15,10 @@ func TestEncodeName(t *testing.T) {
 		{"1 KB", long[:1024], long[:1024]},
 		{"over 1 KB", long, `"` + strings.Repeat("a", 200) + `" sha256:` + hash(long, 16)},
 		{"not UTF-8", "a\xff\"b", `"a\xff\"b" sha256:` + hash("a\xff\"b", 16)},
+		{"control character", "a\x7f", `"a\x7f" sha256:` + hash("a\x7f", 16)},
+		{"line", "a\nb", `"a\nb" sha256:` + hash("a\nb", 16)},
+		{"byte order mark", "\ufeffa", `"\ufeffa" sha256:` + hash("\ufeffa", 16)},
+		{"space", "a b", "a b"},
 		{"empty", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

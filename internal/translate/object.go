@@ -26,7 +26,7 @@ const (
 	ManagedBy     = "registry-bridge"
 	LabelInstance = "registry-bridge.io/instance"
 
-	// AnnotationService holds the registry's own name of the service (quoted and hashed when it is not UTF-8 or over 1 KB).
+	// AnnotationService holds the registry's own name of the service as EncodeName writes it.
 	AnnotationService = "registry-bridge.io/service"
 	// AnnotationUnit holds Ref.Unit, encoded alike, where it differs from the service's name: after a restart it tells which
 	// live objects a failing unit stands for.

@@ -31,8 +31,7 @@ type RegistrySpec struct {
 	// +kubebuilder:validation:Enum=Active;Observe;Paused
 	Mode Mode `json:"mode,omitempty"`
 	// What becomes of the published objects when the Registry itself is deleted: Retain leaves them as they are, Delete removes them at
-	// once. When there are more than ten, Delete is held like every edit that takes so much away: set services.exclude to ["*"] first,
-	// release the hold, and delete the Registry then.
+	// once, all of them and without asking: deleting the Registry is the confirmation.
 	// Example: Delete
 	// +kubebuilder:validation:Enum=Retain;Delete
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`

@@ -13,11 +13,12 @@ const (
 )
 
 // confirmRemoval holds the deletions that an edit of a Registry's configuration causes, all of them, when they are too many to be
-// meant without a second look. It returns the changes that remain.
+// meant without a second look. Deleting a Registry whose deletionPolicy is Delete is no edit: it was asked for twice already, and waiting
+// would only leave the Registry in Terminating. It returns the changes that remain.
 func (v *view) confirmRemoval(changes []pending) []pending {
 	deleted := map[registryKey]int{}
 	for i := range changes {
-		if changes[i].byConfig {
+		if p := v.policies[changes[i].registry]; changes[i].byConfig && (p == nil || !p.Deleted) {
 			deleted[changes[i].registry]++
 		}
 	}

@@ -55,10 +55,12 @@ func TestConfirmRemoval(t *testing.T) {
 		{"a Registry that is deleted takes its few objects along, whatever its sources say", `
 			0s    live a 1 2; live b 3; live c t/4; want c t/4
 			1m    delete r; gone a; gone b; is c t/4`},
-		{"a Registry that is deleted with many objects waits too", `
+		{"a Registry that is deleted takes its many objects along too: it is no edit", `
 			0s    sync s; many 11 1
-			1m    many 11 0; delete r; objects 11; holds ConfirmRemoval 11
-			2m    release r *; objects 0`},
+			1m    many 11 0; delete r; objects 0; free`},
+		{"an edit that waits goes when the Registry is deleted", "0s sync s; many 12 1\n1m " + withdrawAll("1", "11") + `
+			1m    objects 12; holds ConfirmRemoval 11
+			2m    many 12 0; delete r; objects 0; free`},
 		{"a paused Registry does not even delete by configuration", `
 			0s    sync s; want a 1; want b 2
 			1m    mode r Paused; withdraw a s; want a; is a 1; suppressed delete:a

@@ -109,6 +109,11 @@ func remove(t *testing.T, s *zktest.Server, path string) {
 // provider is the path of a provider of the interface orders.
 func provider(u string) string { return "/dubbo/" + iface + "/providers/" + url.QueryEscape(u) }
 
+// together holds the next event back, and all behind it, so that a slow test machine does not pull a burst apart.
+func together(s *zktest.Server) {
+	s.Inject(zktest.Fault{Op: wire.OpNotification, Times: 1, Delay: 300 * time.Millisecond})
+}
+
 func TestMissingRootIsEmptyAndAwaited(t *testing.T) {
 	t.Parallel()
 	for _, version := range []zktest.Version{zktest.Before36, zktest.V39} {
@@ -181,6 +186,7 @@ func TestRestartOfAnInstanceIsNoUpdate(t *testing.T) {
 	o := observe(t, s, nil)
 	before := o.synced()
 	upserts := o.upserts.Load()
+	together(s)
 	remove(t, s, old)
 	create(t, s, provider("dubbo://10.0.0.1:1/p?timestamp=2&pid=2"))
 	create(t, s, "/dubbo/com.acme.Later/providers/"+url.QueryEscape("dubbo://10.0.0.9:1/p"))
@@ -204,6 +210,7 @@ func TestDeleteAndCreateIsOneUpdate(t *testing.T) {
 	o := observe(t, s, nil)
 	o.synced()
 	upserts := o.upserts.Load()
+	together(s)
 	remove(t, s, old)
 	create(t, s, provider("dubbo://10.0.0.1:1/p?weight=2"))
 	o.wait("new weight", func(st sourcetest.State) bool {

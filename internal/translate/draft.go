@@ -281,13 +281,14 @@ func (d *drafting) joinInto(same []candidate, c candidate) bool {
 		}
 	}
 	for i := range same {
-		if disjoint(same[i].offers, c.offers) && len(same[i].offers)+len(c.offers) <= maxPorts {
-			d.offers = append(append(d.offers[:0], same[i].offers...), c.offers...)
-			slices.SortFunc(d.offers, offer.compare)
-			same[i].offers = d.sharedOffers.share(d.offers)
-			same[i].joined = append(same[i].joined, c.id)
-			return true
+		if !disjoint(same[i].offers, c.offers) || len(same[i].offers)+len(c.offers) > maxPorts {
+			continue
 		}
+		d.offers = append(append(d.offers[:0], same[i].offers...), c.offers...)
+		slices.SortFunc(d.offers, offer.compare)
+		same[i].offers = d.sharedOffers.share(d.offers)
+		same[i].joined = append(same[i].joined, c.id)
+		return true
 	}
 	return false
 }

@@ -1,6 +1,8 @@
 package zookeeper_test
 
 import (
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,4 +62,18 @@ func fake(t *testing.T, version zktest.Version) *sourcetest.Fixture {
 		},
 		Configure: func(cfg *zookeeper.Config) { cfg.SessionTimeout = 2 * time.Second },
 	})
+}
+
+// TestOptOutsAreDocumented keeps the page of the registry honest.
+func TestOptOutsAreDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../../docs/registries/zookeeper.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for feature, reason := range fixture.OptOut() {
+		if row := "| " + string(feature) + " | " + reason + " |"; !strings.Contains(string(page), row) {
+			t.Errorf("docs/registries/zookeeper.md lacks the row %q", row)
+		}
+	}
 }

@@ -393,3 +393,21 @@ func TestProblemsArePublished(t *testing.T) {
 		t.Errorf("problems %v: %s", reasons, state)
 	}
 }
+
+func TestExpiredSessionListsAgain(t *testing.T) {
+	t.Parallel()
+	s := serve(t, zktest.V39)
+	create(t, s, provider("dubbo://10.0.0.1:1/p"))
+	o := observe(t, s, nil)
+	before := o.synced()
+	if s.ExpireSessions() == 0 {
+		t.Fatal("there was no session")
+	}
+	create(t, s, provider("dubbo://10.0.0.2:1/p"))
+	state := o.wait("what the expired session did not see", at(iface, "10.0.0.1:1", "10.0.0.2:1"))
+	if state.Synced != before.Synced || o.deletes.Load() != 0 {
+		t.Errorf("the expiry removed something or ended the run: %s", state)
+	}
+	remove(t, s, provider("dubbo://10.0.0.1:1/p"))
+	o.wait("an event of the new session", at(iface, "10.0.0.2:1"))
+}

@@ -96,12 +96,18 @@ func New(cfg Config) source.Source {
 	return &zkSource{cfg: cfg}
 }
 
-type zkSource struct{ cfg Config }
+type zkSource struct {
+	cfg Config
+	// told is what the last Run has told, by interface: whoever takes it keeps it beyond the Run, so the next one must be able to take
+	// back a service of an interface that could not be read when that Run began.
+	told map[string][]*model.Service
+}
 
 // Run implements source.Source.
 func (s *zkSource) Run(ctx context.Context, sink source.Sink) error {
-	r := &runner{cfg: s.cfg, sink: sink, state: newState(s.cfg, sink)}
+	r := &runner{cfg: s.cfg, sink: sink, state: newState(s.cfg, sink, s.told)}
 	err := r.run(ctx)
+	s.told = r.state.allTold()
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // ended on request; what else went wrong meanwhile is of no interest
 	}

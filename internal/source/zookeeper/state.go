@@ -2,6 +2,7 @@ package zookeeper
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/registry-bridge/registry-bridge/internal/model"
@@ -15,14 +16,30 @@ type state struct {
 	sink  source.Sink
 	units map[string]*unit // By the name of the node.
 	names map[string]*unit // By the name of the interface: two nodes may decode to one.
+	// before is what the last Run has told, of interfaces that this one has not seen yet.
+	before map[string][]*model.Service
 	// synced says that the sink was told Synced.
 	synced bool
 	// current is when everything was last known to be as the registry has it; zero before Synced.
 	current time.Time
 }
 
-func newState(cfg Config, sink source.Sink) *state {
-	return &state{cfg: cfg, sink: sink, units: make(map[string]*unit), names: make(map[string]*unit)}
+func newState(cfg Config, sink source.Sink, before map[string][]*model.Service) *state {
+	return &state{cfg: cfg, sink: sink, units: make(map[string]*unit), names: make(map[string]*unit), before: maps.Clone(before)}
+}
+
+// allTold returns what the sink has been told in this Run, and what it keeps from the last.
+func (s *state) allTold() map[string][]*model.Service {
+	told := s.before
+	if told == nil || s.synced {
+		told = make(map[string][]*model.Service, len(s.units))
+	}
+	for name, u := range s.names {
+		if len(u.services) > 0 {
+			told[name] = u.services
+		}
+	}
+	return told
 }
 
 // watches says whether an event about path is of interest. It may be called from any goroutine.
@@ -47,6 +64,8 @@ func (s *state) ensure(ctx context.Context, node string) (u *unit, isNew bool) {
 		return nil, false
 	}
 	u = newUnit(node, name)
+	u.services, u.unnamed = s.before[name], true
+	delete(s.before, name)
 	s.units[node], s.names[name] = u, u
 	if err != nil {
 		u.err, u.skipped = err, true

@@ -31,8 +31,10 @@ type unit struct {
 	providers map[nodeKey]*provider // Nil values are nodes that are no provider.
 	rules     map[nodeKey]*override // Nil values are rules without effect.
 	pool      metaPool
-	// services is what the sink was last told, sorted by Ref.
+	// services is what the sink was last told, sorted by Ref; unnamed says that this was in an earlier Run, so that all of it has to be
+	// named again.
 	services []*model.Service
+	unnamed  bool
 	// skipped says that the sink was last told Skip.
 	skipped bool
 
@@ -152,7 +154,7 @@ func (u *unit) content(id model.SourceID) []*model.Service {
 }
 
 // tell reports the difference between what the sink knows and what is true now. A service that is equal to what was told before is
-// not told again and keeps its pointer, unless the unit had been skipped: then it has to be named.
+// not told again and keeps its pointer, unless it has to be named: because the unit had been skipped, or not yet named in this Run.
 func (u *unit) tell(id model.SourceID, sink source.Sink) {
 	next := u.content(id)
 	known := make(map[string]*model.Service, len(u.services))
@@ -164,7 +166,7 @@ func (u *unit) tell(id model.SourceID, sink source.Sink) {
 		delete(known, svc.Ref.Name)
 		if old != nil && equalServices(old, svc) {
 			next[i] = old
-			if !u.skipped {
+			if !u.skipped && !u.unnamed {
 				continue
 			}
 		}
@@ -178,7 +180,7 @@ func (u *unit) tell(id model.SourceID, sink source.Sink) {
 	if u.skipped && len(next) == 0 {
 		sink.Delete(model.Ref{Source: id, Unit: u.name})
 	}
-	u.services, u.skipped = next, false
+	u.services, u.skipped, u.unnamed = next, false, false
 	u.since, u.latest = time.Time{}, time.Time{}
 }
 

@@ -155,6 +155,7 @@ func TestForeignFile(t *testing.T) {
 		others[added.Endpoint()] = 0
 	}
 	s.await(settleLimit, others)
+	s.logged("a file that is not ours has a name of ours")
 	if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, s.foreign) {
 		t.Errorf("the file of somebody else is %q, %v", now, err)
 	}

@@ -50,6 +50,7 @@ func TestServerWiped(t *testing.T) {
 			s.restore()
 			s.awaitRecovered(population)
 			s.unchanged(before)
+			s.logged("servers refuse the last known transaction", "guard=EmptySource", "hold ended")
 			// What is held no more is removed at once again.
 			s.deregister(population.Instance(0, 0))
 			s.settle(recoveryLimit)
@@ -156,6 +157,16 @@ func (s *scene) restore() {
 	defer cancel()
 	if err := s.fleet.Restore(ctx); err != nil {
 		s.t.Fatal(err)
+	}
+}
+
+// logged fails when the bridge has not told its operator something.
+func (s *scene) logged(texts ...string) {
+	s.t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(s.bridge.Process().Output(), text) {
+			s.t.Errorf("the log does not say %q", text)
+		}
 	}
 }
 

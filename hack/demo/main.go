@@ -1,4 +1,4 @@
-// Demo shows in about a minute what the bridge does when a registry changes, fails and comes back empty. It starts a ZooKeeper inside
+// Demo shows in under a minute what the bridge does when a registry changes, fails and comes back empty. It starts a ZooKeeper inside
 // this process, runs the built binary against it, plays the part of some Dubbo providers, and tells what happens to the files. It
 // needs neither root nor a network.
 package main

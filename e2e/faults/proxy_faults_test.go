@@ -2,7 +2,6 @@ package faults_test
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"testing"
@@ -19,37 +18,46 @@ import (
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	number := seed(t)
-	// A short session notices silence before a delayed answer arrives, a long one waits for it.
-	sessions := map[string]*lab.ZooKeeper{
-		"3s":  lab.StartZooKeeper(t, lab.ZooKeeperOptions{Settings: map[string]string{"maxSessionTimeout": "3000"}}),
-		"10s": lab.StartZooKeeper(t, lab.ZooKeeperOptions{}),
+	server := func(settings map[string]string) *lab.ZooKeeper {
+		t.Helper()
+		return lab.StartZooKeeper(t, lab.ZooKeeperOptions{Settings: settings})
 	}
-	const populations = 4
-	for n := range populations {
-		session, options := "3s", bridge.Options{Root: "/dubbo" + strconv.Itoa(n), SessionTimeout: 10 * time.Second}
-		if n%2 == 1 {
-			session = "10s"
-		}
-		if n >= populations/2 {
-			// The guards help these for a second only: what a source says must be true by itself.
-			options.EmptyGrace, options.HoldFor = time.Second, time.Second
-		}
-		t.Run(fmt.Sprintf("population %d", n), func(t *testing.T) {
+	// A short session notices silence before a delayed answer arrives, a long one waits for it.
+	short, long := server(map[string]string{"maxSessionTimeout": "3000"}), server(nil)
+	// This watch manager knows one-shot watches only, as servers before 3.6 do.
+	plain := server(map[string]string{
+		"maxSessionTimeout": "3000", "watchManagerName": "org.apache.zookeeper.server.watch.WatchManagerOptimized",
+	})
+	populations := []struct {
+		name      string
+		zookeeper *lab.ZooKeeper
+		// guards is the time of all guards. With a second, what a source says must be true by itself.
+		guards time.Duration
+	}{
+		{"short session", short, 0},
+		{"long session", long, 0},
+		{"one-shot watches, short guards", plain, time.Second},
+		{"long session, short guards", long, time.Second},
+	}
+	for n, p := range populations {
+		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
 			random := rand.New(rand.NewPCG(number, uint64(n)))
-			d := &disturbance{
-				population: providers.Population{Block: n, Interfaces: 50, Instances: 4},
-			}
+			d := &disturbance{population: providers.Population{Block: n, Interfaces: 50, Instances: 4}}
 			d.scene = newScene(t, setting{
-				zookeeper: sessions[session], proxied: true, population: d.population,
-				options: options,
+				zookeeper: p.zookeeper, proxied: true, population: d.population,
+				options: bridge.Options{
+					Root: "/dubbo" + strconv.Itoa(n), SessionTimeout: 10 * time.Second, EmptyGrace: p.guards, HoldFor: p.guards,
+				},
 			})
 			d.churn = providers.NewChurn(d.scene.fleet, d.population, random.Uint64())
 			d.scene.start()
 			// The canary's interface exists from the start, and never falls to one instance.
 			d.scene.canary(d.population, 0)
-			t.Logf("sessions of %s, guards of %s (0s is the default)", session, options.EmptyGrace)
-			for i, f := range schedule(random, (*faultCount+populations-1)/populations) {
+			if p.zookeeper == plain {
+				d.scene.logged("the server has no recursive watches")
+			}
+			for i, f := range schedule(random, (*faultCount+len(populations)-1)/len(populations)) {
 				t.Logf("%s: fault %d: %s", time.Now().Format("15:04:05.000"), i, f)
 				d.inject(i, f)
 			}

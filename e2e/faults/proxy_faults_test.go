@@ -52,7 +52,7 @@ func TestFaults(t *testing.T) {
 			})
 			d.churn = providers.NewChurn(d.scene.fleet, d.population, random.Uint64())
 			d.scene.start()
-			// The canary's interface exists from the start, and never falls to one instance.
+			// The interface of the canaries keeps this one, so that it is never empty.
 			d.scene.canary(d.population, 0)
 			if p.zookeeper == plain {
 				d.scene.logged("the server has no recursive watches")
@@ -82,9 +82,8 @@ func (d *disturbance) inject(i int, f proxy.Fault) {
 		t.Fatal(err)
 	}
 	// The bridge follows again when it shows a change: what comes next meets a source at rest.
-	canary := d.population.Instance(d.population.Interfaces, 1+i%2)
-	d.scene.register(canary)
-	d.scene.settle(settleLimit)
+	canary := 1 + i%2
+	d.scene.canary(d.population, canary)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -96,14 +95,14 @@ func (d *disturbance) inject(i int, f proxy.Fault) {
 	}
 	d.provoke(f, fired)
 	// Changes go on while the bridge is blind.
-	d.pause(ctx, time.Second)
+	d.scene.pass(time.Second)
 	cancel()
 	if err := <-churned; err != nil {
 		t.Fatal(err)
 	}
 	d.scene.proxy.Disarm()
 	d.scene.settle(settleLimit)
-	if err := d.scene.fleet.Deregister(canary, 0); err != nil {
+	if err := d.scene.fleet.Deregister(d.population.Instance(d.population.Interfaces, canary), 0); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -129,15 +128,5 @@ func (d *disturbance) provoke(f proxy.Fault, fired <-chan struct{}) {
 		case <-limit.C:
 			t.Fatalf("%s: its moment has not come", f)
 		}
-	}
-}
-
-// pause lets the churn go on for a while.
-func (d *disturbance) pause(ctx context.Context, length time.Duration) {
-	timer := time.NewTimer(length)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }

@@ -205,8 +205,7 @@ func (s *scene) deregister(p providers.Provider) {
 	}
 }
 
-// canary registers one provider of an interface of its own, waits until it shows, and removes it again; it proves that the bridge
-// watches at this moment. The interface keeps a second provider, so that no guard is concerned.
+// canary registers the n-th provider of an interface beside the population and waits until it shows: the bridge watches at this moment.
 func (s *scene) canary(population providers.Population, n int) {
 	s.t.Helper()
 	s.register(population.Instance(population.Interfaces, n))

@@ -21,8 +21,8 @@ FUZZTIME ?= $(if $(CI),20s)
 BENCH      ?= .
 BENCHCOUNT ?= 10
 # What `make soak` does more of than `make e2e`: faults injected, and minutes without any change.
-SOAK_FAULTS ?= 1000
-SOAK_IDLE   ?= 10m
+FAULTS ?= 1000
+IDLE   ?= 10m
 
 # The race detector needs cgo, and that a C compiler.
 HAVE_CC := $(shell command -v "$$($(GO) env CC)" >/dev/null 2>&1 && echo yes)
@@ -61,8 +61,8 @@ e2e-lab: ## Prepare the real servers that `make e2e` starts, and nothing else.
 	cd e2e && $(GO) run ./lab/prepare
 
 .PHONY: soak
-soak: build ## Inject FAULTS (1000) faults between a real ZooKeeper and the bridge, judged by the oracle.
-	cd e2e && $(GO) test -count=1 -timeout 0 -v -run '^TestFaults$$' ./faults -faults $(FAULTS)
+soak: build ## Inject FAULTS (1000) faults before a real ZooKeeper, and idle for IDLE (10m), judged by the oracle.
+	cd e2e && $(GO) test -count=1 -timeout 0 -v -run '^Test(Faults|Idle)$$' ./faults -faults $(FAULTS) -idle $(IDLE)
 
 .PHONY: bench
 bench: build ## Run the benchmarks on one core, BENCHCOUNT (10) times, and measure the binary; BENCH selects.

@@ -13,7 +13,7 @@ import (
 const idle = time.Minute
 
 // BenchmarkChangeToFile makes 500 single changes and measures each from before the call that changes the registry until the file has
-// been read by somebody else.
+// been read by somebody else. The registry's own part, the duration of the call, is reported beside it: both end with a disk.
 func BenchmarkChangeToFile(b *testing.B) {
 	const changes = 500
 	for b.Loop() {
@@ -22,12 +22,16 @@ func BenchmarkChangeToFile(b *testing.B) {
 		r.pass(2 * time.Second)
 		before := r.usage()
 		requests, versions := r.requests(), r.recorder.Len()
-		latencies := make([]time.Duration, 0, changes)
+		latencies, calls := make([]time.Duration, 0, changes), make([]time.Duration, 0, changes)
 		for i := range changes {
-			latencies = append(latencies, r.change(i))
+			call, latency := r.change(i)
+			latencies, calls = append(latencies, latency), append(calls, call)
 		}
 		after := r.usage()
 		slices.Sort(latencies)
+		slices.Sort(calls)
+		b.ReportMetric(milliseconds(calls[changes*99/100]), "registry-p99-ms")
+		b.ReportMetric(milliseconds(calls[changes-1]), "registry-max-ms")
 		b.ReportMetric(milliseconds(latencies[changes/2]), "p50-ms")
 		b.ReportMetric(milliseconds(latencies[changes*99/100]), "p99-ms")
 		b.ReportMetric(milliseconds(latencies[changes-1]), "max-ms")
@@ -39,8 +43,9 @@ func BenchmarkChangeToFile(b *testing.B) {
 	}
 }
 
-// change takes an instance away when i is even, and brings it back when it is odd.
-func (r *rig) change(i int) time.Duration {
+// change takes an instance away when i is even, and brings it back when it is odd. It returns how long the registry took to answer, and
+// how long it was until the file was there, both from the same start.
+func (r *rig) change(i int) (call, latency time.Duration) {
 	r.b.Helper()
 	p := r.population.Instance(i/2%r.population.Interfaces, i/2/r.population.Interfaces)
 	n, begin := r.recorder.Len(), time.Now()
@@ -50,10 +55,11 @@ func (r *rig) change(i int) time.Duration {
 	} else {
 		err = r.fleet.Register(p)
 	}
+	call = time.Since(begin)
 	if err != nil {
 		r.b.Fatal(err)
 	}
-	return r.awaitAddress(n, file(p), p.Address, i%2 == 1).Sub(begin)
+	return call, r.awaitAddress(n, file(p), p.Address, i%2 == 1).Sub(begin)
 }
 
 // BenchmarkSteady measures the first synchronisation, the memory, and a minute without any change, at several sizes.

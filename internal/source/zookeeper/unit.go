@@ -2,7 +2,6 @@ package zookeeper
 
 import (
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -164,7 +163,7 @@ func (u *unit) tell(id model.SourceID, sink source.Sink) {
 	for i, svc := range next {
 		old := known[svc.Ref.Name]
 		delete(known, svc.Ref.Name)
-		if old != nil && equalServices(old, svc) {
+		if old != nil && old.Equal(svc) {
 			next[i] = old
 			if !u.skipped && !u.unnamed {
 				continue
@@ -182,12 +181,4 @@ func (u *unit) tell(id model.SourceID, sink source.Sink) {
 	}
 	u.services, u.skipped, u.unnamed = next, false, false
 	u.since, u.latest = time.Time{}, time.Time{}
-}
-
-// equalServices compares what can differ between two services of one Ref made by assemble.
-func equalServices(a, b *model.Service) bool {
-	return slices.EqualFunc(a.Instances, b.Instances, func(x, y model.Instance) bool {
-		return x.ID == y.ID && x.Address == y.Address && x.Weight == y.Weight && x.Health == y.Health && x.Locality == y.Locality &&
-			x.Problem == y.Problem && slices.Equal(x.Ports, y.Ports) && maps.Equal(x.Metadata, y.Metadata)
-	})
 }

@@ -7,20 +7,6 @@ import (
 	"github.com/registry-bridge/registry-bridge/internal/model"
 )
 
-// equal reports whether two services have the same content. Sources re-read what did not change (heartbeats, re-listings), and only a
-// different content is a change.
-func equal(a, b *model.Service) bool {
-	return a.Ref == b.Ref && a.HealthUnknown == b.HealthUnknown &&
-		maps.Equal(a.Metadata, b.Metadata) &&
-		slices.EqualFunc(a.Instances, b.Instances, equalInstances)
-}
-
-func equalInstances(a, b model.Instance) bool {
-	return a.ID == b.ID && a.Address == b.Address && a.Weight == b.Weight && a.Health == b.Health &&
-		a.Locality == b.Locality && a.Problem == b.Problem &&
-		slices.Equal(a.Ports, b.Ports) && maps.Equal(a.Metadata, b.Metadata)
-}
-
 // resolveHealth gives svc, if its registry distrusts its own health checks now, the health that counts meanwhile, so that nobody
 // behind the store needs to know the past. Known instances keep their last health: neither a mass failure nor a recovery is believed.
 // New ones count as healthy. What an operator or the instance itself has said (disabled, in maintenance, …) is no health check and is

@@ -67,7 +67,7 @@ func (k *runSink) Upsert(svc *model.Service) {
 	}
 	e.named = k.rec.listing
 	svc = resolveHealth(svc, e.service)
-	if e.service != nil && equal(svc, e.service) {
+	if e.service != nil && svc.Equal(e.service) {
 		return
 	}
 	e.service = compact(svc)

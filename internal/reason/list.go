@@ -24,6 +24,10 @@ func drops() []Info {
 			"Let the application register its IP address (Dubbo: DUBBO_IP_TO_REGISTRY).",
 		},
 		{
+			AddressMissing, Drop, "The instance has no address, or not the one that the Registry asks for.",
+			"Look at the instance in the registry. For Consul, source.consul.addressFrom says which of its addresses is taken.",
+		},
+		{
 			AddressUnspecified, Drop, "The address is 0.0.0.0 or ::, which nobody can call.",
 			"Let the application register the address under which it is reached (Dubbo: DUBBO_IP_TO_REGISTRY).",
 		},

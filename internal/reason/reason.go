@@ -35,6 +35,7 @@ const (
 	MalformedName       Reason = "MalformedName"
 	PortOutOfRange      Reason = "PortOutOfRange"
 	AddressNotIP        Reason = "AddressNotIP"
+	AddressMissing      Reason = "AddressMissing"
 	AddressUnspecified  Reason = "AddressUnspecified"
 	AddressDenied       Reason = "AddressDenied"
 	MetadataTooLarge    Reason = "MetadataTooLarge"

@@ -1,0 +1,7 @@
+// Package consultest is an agent of Consul inside the process, for tests: the HTTP API for the catalogue and for health, with indexes
+// for each service, blocking queries, ACLs, the limit of connections for each client, and the headers of stale answers.
+//
+// It is faithful where clients of the API come to harm: a query about a service without instances wakes when any other service
+// disappears, a check of a node wakes the queries of all services on it, names are looked up without regard to case, results that a
+// token may not see are missing from an answer with status 200, and indexes go back when the data does.
+package consultest

@@ -20,6 +20,9 @@ const (
 	listingFor = 30 * time.Second
 	// listingBackoff bounds the wait between two attempts.
 	listingBackoff = 5 * time.Second
+	// listingWait is how long the listing waits at most. It is what notices that another server, with other indexes, has taken the place
+	// of one, while the queries of the services wait for indexes that never come.
+	listingWait = time.Minute
 )
 
 // runner is one Run. Its state belongs to Run's goroutine; queries run in goroutines of their own and hand over what they made of the
@@ -48,8 +51,14 @@ type runner struct {
 
 // listing is the state of the query of the catalogue.
 type listing struct {
-	index    uint64
-	underWay bool
+	index uint64
+	// wentBack says that an answer had a lower index than the one before.
+	wentBack bool
+	// afresh asks for an answer at once although there is an index, again whatever the query under way brings.
+	afresh, again bool
+	// cancel ends the query under way; nil while there is none. blocking says that it waits for news.
+	cancel   context.CancelFunc
+	blocking bool
 	due      time.Time
 	// failures counts those in a row; since is when the first of them was.
 	failures int
@@ -60,9 +69,9 @@ type listing struct {
 type result struct {
 	// unit is nil for the listing.
 	unit *unit
-	// immediate says that the query was one that is answered at once.
-	immediate bool
-	index     uint64
+	// polled says that the query was taken from the queue of those that block.
+	polled bool
+	index  uint64
 	// unchanged says that a blocking query ended without news.
 	unchanged bool
 	names     []string
@@ -124,7 +133,7 @@ func (r *runner) launch(ctx context.Context, now time.Time) time.Time {
 			next = at
 		}
 	}
-	if !r.listing.underWay {
+	if r.listing.cancel == nil {
 		if r.listing.due.After(now) {
 			wake(r.listing.due)
 		} else {
@@ -141,7 +150,7 @@ func (r *runner) launch(ctx context.Context, now time.Time) time.Time {
 		}
 		heap.Pop(&r.reads)
 		r.reading++
-		r.ask(ctx, u, question{path: u.path(), leader: u.failures > 0, filter: r.cfg.Filter})
+		r.ask(ctx, u, question{path: u.path(), leader: u.failures > 0, filter: r.cfg.Filter}, false)
 	}
 	wait := r.pace.waitFor(len(r.units))
 	for u := range r.dueUnits(&r.polls, now, wake) {
@@ -150,7 +159,7 @@ func (r *runner) launch(ctx context.Context, now time.Time) time.Time {
 		}
 		heap.Pop(&r.polls)
 		r.polling++
-		r.ask(ctx, u, question{path: u.path(), index: u.index, wait: wait, filter: r.cfg.Filter})
+		r.ask(ctx, u, question{path: u.path(), index: u.index, wait: wait, filter: r.cfg.Filter}, true)
 	}
 	return next
 }
@@ -178,14 +187,16 @@ func (r *runner) dueUnits(q *queue, now time.Time, wake func(time.Time)) func(fu
 // list starts the query of the catalogue.
 func (r *runner) list(ctx context.Context, now time.Time) {
 	l := &r.listing
-	l.underWay = true
 	l.due = now.Add(listingEvery)
-	q := question{path: "/v1/catalog/services", index: l.index, wait: r.cfg.Wait, leader: l.failures > 0}
-	if l.failures > 0 {
+	q := question{path: "/v1/catalog/services", index: l.index, wait: min(r.cfg.Wait, listingWait), leader: l.failures > 0}
+	if l.failures > 0 || l.afresh {
 		q.index = 0
 	}
+	l.blocking = q.index != 0
+	query, cancel := context.WithCancel(ctx)
+	l.cancel = cancel
 	r.wg.Go(func() {
-		a, err := r.client.get(ctx, q)
+		a, err := r.client.get(query, q)
 		res := result{index: a.index, err: err, unchanged: q.index != 0 && a.index == q.index}
 		if err == nil && !res.unchanged {
 			res.names, res.err = r.convert.listing(a.body, r.wholeDatacenter())
@@ -202,13 +213,13 @@ func (r *runner) wholeDatacenter() bool {
 }
 
 // ask starts a query of a unit.
-func (r *runner) ask(ctx context.Context, u *unit, q question) {
+func (r *runner) ask(ctx context.Context, u *unit, q question, polled bool) {
 	query, cancel := context.WithCancel(ctx)
 	u.cancel = cancel
 	name := u.name
 	r.wg.Go(func() {
 		a, err := r.client.get(query, q)
-		res := result{unit: u, immediate: q.index == 0, index: a.index, err: err, unchanged: q.index != 0 && a.index == q.index}
+		res := result{unit: u, polled: polled, index: a.index, err: err, unchanged: q.index != 0 && a.index == q.index}
 		if err == nil && !res.unchanged {
 			res.svc, res.err = r.convert.service(name, a.body)
 		}
@@ -240,23 +251,32 @@ func (r *runner) take(ctx context.Context, res result, now time.Time) error {
 
 func (r *runner) takeListing(ctx context.Context, res result, now time.Time) error {
 	l := &r.listing
-	l.underWay = false
+	l.cancel()
+	l.cancel = nil
+	if l.again {
+		l.again = false
+		return nil
+	}
 	if res.err != nil {
 		return r.listingFailed(ctx, res.err, now)
 	}
 	if l.failures > 0 {
 		r.cfg.Logger.InfoContext(ctx, "consul answers again")
 	}
-	l.failures = 0
+	l.failures, l.afresh = 0, false
 	switch {
 	case res.unchanged:
 		return nil
 	case res.index < l.index:
 		// From an older server, or from a younger registry: only what comes next is believed.
-		l.index = 0
+		l.index, l.wentBack = 0, true
 		return nil
 	}
 	l.index = res.index
+	if l.wentBack {
+		l.wentBack = false
+		r.readAgain()
+	}
 	r.pace.shared = r.client.transport.multiplexed.Load()
 	r.takeNames(res.names, now)
 	r.listed = true
@@ -313,7 +333,8 @@ func (r *runner) takeNames(names []string, now time.Time) {
 // removeGone forgets a unit that the catalogue no longer lists, unless the unit itself has been heard of since: queries are answered by
 // several servers, and not in order.
 func (r *runner) removeGone(u *unit) {
-	if u.listed || u.index > r.listing.index && u.told != nil && len(u.told.Instances) > 0 {
+	newer := u.failures == 0 && u.index > r.listing.index && u.told != nil && len(u.told.Instances) > 0
+	if u.listed || newer {
 		return
 	}
 	u.removed = true
@@ -323,6 +344,28 @@ func (r *runner) removeGone(u *unit) {
 	}
 	r.name(u)
 	r.sink.Delete(u.ref)
+}
+
+// listAgain lets the catalogue be asked for an answer at once. The failure of a service may be the first sign that the registry is not
+// what it was; a query that waits for an index which that does not reach would not tell.
+func (r *runner) listAgain() {
+	l := &r.listing
+	l.afresh = true
+	if l.cancel != nil && l.blocking {
+		l.again = true
+		l.cancel()
+	}
+}
+
+// readAgain lets all units be asked for answers at once: their indexes are those of a registry that is no more.
+func (r *runner) readAgain() {
+	for _, u := range r.units {
+		u.index = 0
+		if u.cancel != nil {
+			u.again = true
+			u.cancel()
+		}
+	}
 }
 
 // sync tells the sink once everything was named.
@@ -335,10 +378,10 @@ func (r *runner) sync() {
 
 func (r *runner) takeUnit(ctx context.Context, res result, now time.Time) {
 	u := res.unit
-	if res.immediate {
-		r.reading--
-	} else {
+	if res.polled {
 		r.polling--
+	} else {
+		r.reading--
 	}
 	if u.removed {
 		return
@@ -346,6 +389,10 @@ func (r *runner) takeUnit(ctx context.Context, res result, now time.Time) {
 	u.cancel()
 	u.cancel = nil
 	switch {
+	case u.again:
+		u.again = false
+		r.enqueue(u, now)
+		return
 	case res.err != nil:
 		r.failed(ctx, u, res.err, now)
 		return
@@ -381,12 +428,16 @@ func (r *runner) failed(ctx context.Context, u *unit, err error, now time.Time) 
 	u.failures++
 	u.afresh = true
 	r.cfg.Logger.DebugContext(ctx, "service could not be read", "service", u.name, "failures", u.failures, "error", err)
+	if u.failures == 1 {
+		r.listAgain()
+	}
 	if u.failures >= patience {
 		u.skipped = true
 		r.sink.Skip(u.ref, err)
 		r.name(u)
 	}
 	r.enqueue(u, now.Add(backoff(u.failures)))
+	r.removeGone(u)
 }
 
 // name notes that the sink has heard of the unit.

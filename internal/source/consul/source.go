@@ -59,7 +59,7 @@ type Config struct {
 //
 // Run returns the error when the first listing fails, and when a later one has failed for half a minute. Meanwhile nothing is removed,
 // and services are not asked either. A service that cannot be read, or whose answer cannot be believed, is skipped at the third failure
-// in a row, which takes about three seconds, and tried again with backoff. A service is deleted only when the listing says that it is
+// in a row, which takes about two seconds, and tried again with backoff. A service is deleted only when the listing says that it is
 // gone. The service "consul" and instances that are proxies or gateways of Consul's own mesh are left out.
 func New(cfg Config) source.Source {
 	if cfg.Logger == nil {

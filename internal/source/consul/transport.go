@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -31,6 +32,9 @@ const (
 
 // errTooLarge: an answer above maxAnswer.
 var errTooLarge = fmt.Errorf("%w: the answer is larger than %d MiB", source.ErrMalformed, maxAnswer>>20)
+
+// errSecondConnection: the connection ended before the answer.
+var errSecondConnection = errors.New("the connection ended before the answer")
 
 // transport is an http.RoundTripper that lets through what an agent of Consul can have said. The client library looks at status and
 // JSON only, and overwrites the content type.
@@ -111,7 +115,8 @@ func (t *transport) client() *http.Client {
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	req = req.Clone(req.Context())
+	ctx, end := untilSecondConnection(req.Context())
+	req = req.Clone(ctx)
 	if req.Header.Get("X-Consul-Token") == placeholder {
 		req.Header.Del("X-Consul-Token")
 	}
@@ -124,10 +129,14 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	req.URL.RawQuery = query.Encode()
 	resp, err := t.http.RoundTrip(req)
 	if err != nil {
+		end()
+		if cause := context.Cause(ctx); errors.Is(cause, errSecondConnection) {
+			return nil, cause
+		}
 		return nil, err
 	}
 	t.multiplexed.Store(resp.ProtoMajor >= 2)
-	resp.Body = &limitedBody{ReadCloser: resp.Body, left: maxAnswer}
+	resp.Body = &limitedBody{ReadCloser: resp.Body, left: maxAnswer, end: end}
 	if resp.StatusCode != http.StatusOK {
 		return resp, nil
 	}
@@ -136,6 +145,20 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	return resp, nil
+}
+
+// untilSecondConnection returns a context that ends when a request is sent a second time, on another connection, and the function that
+// releases it. Package net/http does that by itself when a connection ends before the answer. But a server that was restarted may have
+// lost its data, and would let a query wait for an index that it does not reach for long.
+func untilSecondConnection(parent context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	var connections atomic.Int32
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+		if connections.Add(1) > 1 {
+			cancel(errSecondConnection)
+		}
+	}}
+	return httptrace.WithClientTrace(ctx, trace), func() { cancel(nil) }
 }
 
 // fromConsul says why an answer with status 200 is none of Consul's. A portal or proxy may answer anything with a page of its own.
@@ -153,6 +176,14 @@ func fromConsul(resp *http.Response) error {
 type limitedBody struct {
 	io.ReadCloser
 	left int64
+	// end releases what the request holds.
+	end func()
+}
+
+// Close implements io.Closer.
+func (b *limitedBody) Close() error {
+	defer b.end()
+	return b.ReadCloser.Close()
 }
 
 // Read implements io.Reader.

@@ -13,7 +13,7 @@ const (
 	// patience is at which failure in a row a unit is skipped. A restart of the agent or an election of a leader fails one or two reads
 	// of every service; that is no news of the service.
 	patience = 3
-	// minBackoff is about the wait after a first failure; it triples to maxBackoff.
+	// minBackoff is at most the wait after a first failure; it doubles to maxBackoff.
 	minBackoff = time.Second
 	maxBackoff = time.Minute
 	// refill and burst are the token bucket of a unit: a service with a flapping check is read twice a second.
@@ -34,6 +34,8 @@ type unit struct {
 	index uint64
 	// afresh asks for an answer at once although there is an index: after a failure.
 	afresh bool
+	// again asks for an answer at once whatever the query under way brings.
+	again bool
 	// failures counts those in a row.
 	failures int
 	// told is what the sink has.
@@ -74,7 +76,7 @@ func (u *unit) spend(now time.Time) time.Time {
 func backoff(n int) time.Duration {
 	span := minBackoff
 	for range n - 1 {
-		span = min(3*span, maxBackoff)
+		span = min(2*span, maxBackoff)
 	}
 	return span/2 + rand.N(span/2+1) //nolint:gosec // Jitter needs no secret randomness.
 }

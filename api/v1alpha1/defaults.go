@@ -19,6 +19,9 @@ func Default(r *Registry) {
 	if s.Source.ZooKeeper != nil {
 		defaultZooKeeper(s.Source.ZooKeeper)
 	}
+	if s.Source.Consul != nil {
+		defaultConsul(s.Source.Consul)
+	}
 	setDefault(&s.Services.Max, new(int32(10_000)))
 	setDefault(&s.Endpoints.Mode, EndpointsInline)
 	setDefault(&s.Endpoints.Hostnames, HostnamesReject)
@@ -54,9 +57,22 @@ func defaultZooKeeper(z *ZooKeeper) {
 			setDefault(&l.Root, "/dubbo")
 		}
 	}
-	if z.TLS != nil && z.TLS.CARef != nil {
-		setDefault(&z.TLS.CARef.Kind, RefSecret)
-		setDefault(&z.TLS.CARef.Key, "ca.crt")
+	defaultTLS(z.TLS)
+}
+
+func defaultConsul(c *Consul) {
+	setDefault(&c.Warning, ConsulWarningPublish)
+	setDefault(&c.AddressFrom, ConsulAddressFromService)
+	if c.TokenSecretRef != nil {
+		setDefault(&c.TokenSecretRef.Key, "token")
+	}
+	defaultTLS(c.TLS)
+}
+
+func defaultTLS(t *TLS) {
+	if t != nil && t.CARef != nil {
+		setDefault(&t.CARef.Kind, RefSecret)
+		setDefault(&t.CARef.Key, "ca.crt")
 	}
 }
 

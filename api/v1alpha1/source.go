@@ -6,7 +6,53 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 type Source struct {
 	// Apache ZooKeeper.
 	ZooKeeper *ZooKeeper `json:"zookeeper,omitempty"`
+	// HashiCorp Consul.
+	Consul *Consul `json:"consul,omitempty"`
 }
+
+// Consul says how to reach a datacenter of Consul and what to read in it. The bridge only reads.
+type Consul struct {
+	// The URL of an agent, or of a load balancer before the servers. With https, services share connections; with http, more than 92
+	// services are asked in turn, and changes take up to 25s to be seen, longer above 1,800 services.
+	// Example: https://consul:8501
+	Address string `json:"address"`
+	// The datacenter, that of the agent when it is not set.
+	// Example: dc1
+	Datacenter string `json:"datacenter,omitempty"`
+	// The namespace, in Consul Enterprise.
+	// Example: shop
+	Namespace string `json:"namespace,omitempty"`
+	// The admin partition, in Consul Enterprise.
+	// Example: retail
+	Partition string `json:"partition,omitempty"`
+	// An expression in Consul's filter language that selects instances, with the selectors of its health endpoint.
+	// Example: Service.Meta.env == "prod"
+	Filter string `json:"filter,omitempty"`
+	// The ACL token, which needs service:read and node:read on everything. It is read again for each query. Without it, the bridge sees
+	// what the agent's own token may.
+	TokenSecretRef *SecretKeyRef `json:"tokenSecretRef,omitempty"`
+	// How to speak TLS, for an https address. Without it, the system's certificate authorities are trusted.
+	TLS *TLS `json:"tls,omitempty"`
+	// What happens to instances with a warning: Publish them with their weight for it, or Drop them.
+	// +kubebuilder:validation:Enum=Publish;Drop
+	Warning ConsulWarning `json:"warning,omitempty"`
+	// Which address is published: Service is that of the service or, where it has none, of its node; any other word is the name of a
+	// tagged address, without which an instance is not published.
+	// Example: wan
+	AddressFrom string `json:"addressFrom,omitempty"`
+}
+
+// ConsulWarning says what happens to instances with a warning.
+type ConsulWarning string
+
+// What can happen to instances with a warning.
+const (
+	ConsulWarningPublish ConsulWarning = "Publish"
+	ConsulWarningDrop    ConsulWarning = "Drop"
+)
+
+// ConsulAddressFromService is the value of Consul.AddressFrom that is no name of a tagged address.
+const ConsulAddressFromService = "Service"
 
 // ZooKeeper says how to reach an ensemble and what to read in it. The bridge only reads.
 type ZooKeeper struct {
@@ -70,6 +116,16 @@ type SecretRef struct {
 	// The secret's name.
 	// Example: zk-digest
 	Name string `json:"name"`
+}
+
+// SecretKeyRef names a key of a secret in the Registry's namespace. With files, it is the file <secrets-dir>/<namespace>/<name>/<key>.
+type SecretKeyRef struct {
+	// The secret's name.
+	// Example: consul
+	Name string `json:"name"`
+	// The key within the secret.
+	// Example: token
+	Key string `json:"key,omitempty"`
 }
 
 // ObjectKeyRef names a key of a secret or a config map in the Registry's namespace. With files, both are read from

@@ -13,10 +13,15 @@ import (
 
 // validateSource checks the union of registries. It is one function per member, so that a new registry adds a member and a function.
 func validateSource(s *Source, path *field.Path) field.ErrorList {
-	if s.ZooKeeper == nil {
-		return field.ErrorList{field.Required(path, `needs exactly one registry, e.g. zookeeper: {servers: ["zk:2181"]}`)}
+	switch {
+	case s.ZooKeeper != nil && s.Consul != nil:
+		return field.ErrorList{field.Forbidden(path.Child("consul"), "stands beside zookeeper; each registry needs a Registry of its own")}
+	case s.ZooKeeper != nil:
+		return validateZooKeeper(s.ZooKeeper, path.Child("zookeeper"))
+	case s.Consul != nil:
+		return validateConsul(s.Consul, path.Child("consul"))
 	}
-	return validateZooKeeper(s.ZooKeeper, path.Child("zookeeper"))
+	return field.ErrorList{field.Required(path, `needs exactly one registry, e.g. zookeeper: {servers: ["zk:2181"]}`)}
 }
 
 func validateZooKeeper(z *ZooKeeper, path *field.Path) field.ErrorList {

@@ -49,6 +49,7 @@ func registryPage() (string, error) {
 func defaults() (map[string]any, error) {
 	r := &v1alpha1.Registry{}
 	r.Spec.Source.ZooKeeper = &v1alpha1.ZooKeeper{TLS: &v1alpha1.TLS{CARef: &v1alpha1.ObjectKeyRef{}}}
+	r.Spec.Source.Consul = &v1alpha1.Consul{TokenSecretRef: &v1alpha1.SecretKeyRef{}, TLS: &v1alpha1.TLS{CARef: &v1alpha1.ObjectKeyRef{}}}
 	v1alpha1.Default(r)
 	data, err := json.Marshal(r.Spec)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,6 +23,10 @@ type SourceSpec struct {
 	Namespace, Registry string
 	// ZooKeeper is the configuration with exactly one layout, and without that layout's name.
 	ZooKeeper *v1alpha1.ZooKeeper
+	// Consul is the configuration of a source of Consul, and Services which services it reads: a query each is too many for those that
+	// nobody wants.
+	Consul   *v1alpha1.Consul
+	Services v1alpha1.Services
 }
 
 // compiled is one Registry in the words of the packages that work with it.
@@ -54,6 +59,9 @@ func compile(r *v1alpha1.Registry) *compiled {
 	if z := r.Spec.Source.ZooKeeper; z != nil {
 		c.compileZooKeeper(r, z)
 	}
+	if consul := r.Spec.Source.Consul; consul != nil {
+		c.compileConsul(r, consul)
+	}
 	c.policy = compilePolicy(r, c.registry.Sources)
 	return c
 }
@@ -70,6 +78,19 @@ func (c *compiled) compileZooKeeper(r *v1alpha1.Registry, z *v1alpha1.ZooKeeper)
 		c.registry.Sources = append(c.registry.Sources, translate.Source{ID: id, Scope: layout.Name, Dubbo: true, DefaultWeight: 100})
 	}
 	slices.SortFunc(c.registry.Sources, func(a, b translate.Source) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+// compileConsul makes one source. Its scope is the datacenter, the partition and the namespace by their configured names: another
+// address, token or filter does not make it another source.
+func (c *compiled) compileConsul(r *v1alpha1.Registry, consul *v1alpha1.Consul) {
+	c.registry.Type = "consul"
+	c.registry.PublishWarning = consul.Warning != v1alpha1.ConsulWarningDrop
+	id := model.NewSourceID(r.Namespace, r.Name, strings.Join([]string{"consul", consul.Datacenter, consul.Partition, consul.Namespace}, "/"))
+	one := *consul
+	one.Warning = "" // It does not matter to the source.
+	services := v1alpha1.Services{Include: r.Spec.Services.Include, Exclude: r.Spec.Services.Exclude}
+	c.sources = append(c.sources, SourceSpec{ID: id, Namespace: r.Namespace, Registry: r.Name, Consul: &one, Services: services})
+	c.registry.Sources = append(c.registry.Sources, translate.Source{ID: id, Scope: cmp.Or(consul.Datacenter, "consul"), DefaultWeight: 1})
 }
 
 func compileRules(rules []v1alpha1.Rule) []translate.Rule {

@@ -1,32 +1,17 @@
 package controller
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
-	"log/slog"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/registry-bridge/registry-bridge/api/v1alpha1"
 	"github.com/registry-bridge/registry-bridge/internal/source"
 	"github.com/registry-bridge/registry-bridge/internal/source/zookeeper"
 )
 
-// Sources makes the sources of the registries that this program knows.
-type Sources struct {
-	// Secrets resolves what a source's configuration refers to.
-	Secrets Secrets
-	Logger  *slog.Logger
-	// Drift counts by source what full listings found that watches had missed; nil counts nothing.
-	Drift *prometheus.CounterVec
-}
-
-// New makes the source of a spec. It does no I/O: secrets are read at each connection.
-func (s Sources) New(spec SourceSpec) source.Source {
+// newZooKeeper makes a source of ZooKeeper.
+func (s Sources) newZooKeeper(spec SourceSpec) source.Source {
 	z := spec.ZooKeeper
 	cfg := zookeeper.Config{
 		SourceID:       spec.ID,
@@ -35,9 +20,7 @@ func (s Sources) New(spec SourceSpec) source.Source {
 		Root:           z.Layouts[0].Root,
 		SessionTimeout: duration(z.SessionTimeout),
 	}
-	if s.Logger != nil {
-		cfg.Logger = s.Logger.With("source", spec.ID, "registry", spec.Registry, "namespace", spec.Namespace)
-	}
+	cfg.Logger = s.logger(spec)
 	if s.Drift != nil {
 		drift := s.Drift.WithLabelValues(spec.Namespace, spec.Registry, string(spec.ID))
 		cfg.Drift = func(nodes int) { drift.Add(float64(nodes)) }
@@ -62,48 +45,4 @@ func (s Sources) credentials(namespace string, ref v1alpha1.SecretRef) (user, pa
 		return "", "", err
 	}
 	return user, password, nil
-}
-
-func (s Sources) tls(namespace string, t *v1alpha1.TLS) (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
-	if ref := t.CARef; ref != nil {
-		pem, err := s.Secrets.Read(namespace, ref.Name, ref.Key)
-		if err != nil {
-			return nil, err
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%w: key %q of %q holds no certificate in PEM", ErrSecret, ref.Key, ref.Name)
-		}
-	}
-	if ref := t.ClientSecretRef; ref != nil {
-		cert, err := s.Secrets.Read(namespace, ref.Name, "tls.crt")
-		if err != nil {
-			return nil, err
-		}
-		key, err := s.Secrets.Read(namespace, ref.Name, "tls.key")
-		if err != nil {
-			return nil, err
-		}
-		pair, err := tls.X509KeyPair(cert, key)
-		if err != nil {
-			// The error names what is wrong with the form of the two, never their content.
-			return nil, fmt.Errorf("%w: keys \"tls.crt\" and \"tls.key\" of %q: %w", ErrSecret, ref.Name, err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
-}
-
-// readText reads a one-line value, without the line end that editors and echo leave behind it.
-func readText(s Secrets, namespace, name, key string) (string, error) {
-	data, err := s.Read(namespace, name, key)
-	if err != nil {
-		return "", err
-	}
-	data = bytes.TrimSuffix(bytes.TrimSuffix(data, []byte("\n")), []byte("\r"))
-	if len(data) == 0 {
-		return "", fmt.Errorf("%w: key %q of %q is empty", ErrSecret, key, name)
-	}
-	return string(data), nil
 }

@@ -25,8 +25,8 @@ const grace = 500 * time.Millisecond
 func registration(service, node, address string, port int) *api.CatalogRegistration {
 	id := service + "-1"
 	return &api.CatalogRegistration{
-		Node: node, Address: address,
-		Service: &api.AgentService{ID: id, Service: service, Port: port},
+		Node: node, Address: "10.255.0.1",
+		Service: &api.AgentService{ID: id, Service: service, Address: address, Port: port},
 		Checks:  api.HealthChecks{{CheckID: "service:" + id, Status: api.HealthPassing, ServiceID: id}},
 	}
 }
@@ -109,6 +109,39 @@ func (r *runs) wait(what string, ok func(sourcetest.State) bool) sourcetest.Stat
 func (r *runs) synced() sourcetest.State {
 	r.t.Helper()
 	return r.wait("Synced", func(s sourcetest.State) bool { return s.Synced > 0 })
+}
+
+// failure waits until a run has ended with an error, and returns the first one.
+func (r *runs) failure() error {
+	r.t.Helper()
+	end := time.After(patience)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for len(r.failures()) == 0 {
+		select {
+		case <-tick.C:
+		case <-end:
+			r.t.Fatalf("no run failed within %s; %s", patience, r.State())
+		}
+	}
+	return r.failures()[0]
+}
+
+// settled waits for the first Synced, and until as many queries wait for news.
+func (r *runs) settled(s *consultest.Server, queries int) sourcetest.State {
+	r.t.Helper()
+	state := r.synced()
+	end := time.After(patience)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for s.Stats().Waiting < queries {
+		select {
+		case <-tick.C:
+		case <-end:
+			r.t.Fatalf("%d queries wait after %s, want %d", s.Stats().Waiting, patience, queries)
+		}
+	}
+	return state
 }
 
 // steady fails the test if the state leaves ok within d.

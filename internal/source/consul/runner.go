@@ -22,7 +22,7 @@ const (
 	listingBackoff = 5 * time.Second
 	// listingWait is how long the listing waits at most. It is what notices that another server, with other indexes, has taken the place
 	// of one, while the queries of the services wait for indexes that never come.
-	listingWait = time.Minute
+	listingWait = 20 * time.Second
 )
 
 // runner is one Run. Its state belongs to Run's goroutine; queries run in goroutines of their own and hand over what they made of the

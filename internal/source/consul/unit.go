@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/registry-bridge/registry-bridge/internal/model"
@@ -55,7 +56,13 @@ type unit struct {
 }
 
 // path is where the unit is asked for. Consul decodes a name once more than others do, so that it may hold slashes and percent signs.
-func (u *unit) path() string { return "/v1/health/service/" + url.PathEscape(u.name) }
+func (u *unit) path() string {
+	name := url.PathEscape(u.name)
+	if strings.Trim(name, ".") == "" {
+		name = strings.ReplaceAll(name, ".", "%2E") // A path with dots only between two slashes is another path.
+	}
+	return "/v1/health/service/" + name
+}
 
 // immediate says whether the next query is one that is answered at once.
 func (u *unit) immediate() bool { return u.index == 0 || u.afresh }

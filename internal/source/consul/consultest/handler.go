@@ -128,17 +128,29 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request, read func(Policy)
 			s.answer(w, v)
 			return
 		}
+		s.waiting(1)
 		select {
 		case <-v.changed:
 		case <-v.extinction:
 		case <-v.abandoned:
-			index = 0
 		case <-ctx.Done():
+		}
+		s.waiting(-1)
+		select {
+		case <-v.abandoned:
+			index = 0
+		default:
 		}
 		if r.Context().Err() != nil {
 			return
 		}
 	}
+}
+
+func (s *Server) waiting(change int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Waiting += change
 }
 
 // look checks token and leader, and reads.

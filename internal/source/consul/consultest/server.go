@@ -67,6 +67,8 @@ type Stats struct {
 	Requests map[string]int
 	// Peak is the most connections at a time, Dialed all of them, and Refused those above the limit.
 	Peak, Dialed, Refused int
+	// Waiting is how many queries wait for news now.
+	Waiting int
 }
 
 // Fault answers a request in place of the agent, or calls next.

@@ -168,8 +168,10 @@ func errorText(text, token string) string {
 	return text
 }
 
-// tooMany says whether the registry asked for less.
-func tooMany(err error) bool {
-	var status *statusError
-	return errors.As(err, &status) && status.code == http.StatusTooManyRequests
+// refusal says whether the registry asked for less, or answered nothing.
+func refusal(err error) bool {
+	if status := (*statusError)(nil); errors.As(err, &status) {
+		return status.code == http.StatusTooManyRequests
+	}
+	return errors.Is(err, source.ErrUnavailable)
 }

@@ -125,8 +125,8 @@ func TestUnitNotBelieved(t *testing.T) {
 	}
 }
 
-// TestListingNotBelieved: the first one ends Run with the class, a later one changes nothing.
-func TestListingNotBelieved(t *testing.T) {
+// TestFirstListingNotBelieved: it ends Run with the class, and names nothing.
+func TestFirstListingNotBelieved(t *testing.T) {
 	t.Parallel()
 	for name, tt := range notBelieved() {
 		t.Run(name, func(t *testing.T) {
@@ -143,7 +143,21 @@ func TestListingNotBelieved(t *testing.T) {
 			}
 			heal()
 			r.wait("the services", both)
-			heal = s.Intercept(listingPath, tt.fault)
+		})
+	}
+}
+
+// TestLaterListingNotBelieved: it changes nothing.
+func TestLaterListingNotBelieved(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"500", "null", "filtered", "no leader"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, consultest.Options{})
+			two(s)
+			r := watch(t, s, nil)
+			r.settled(s, 3)
+			heal := s.Intercept(listingPath, notBelieved()[name].fault)
 			s.Rewind()
 			r.steady(grace, "as before", both)
 			heal()

@@ -3,8 +3,9 @@ package consul
 import "time"
 
 const (
-	// maxReads is how many queries that are answered at once are under way at the same time.
-	maxReads = 64
+	// maxReads is how many queries that are answered at once are under way at the same time. With HTTP/2 it is also about how many
+	// connections are made at once when those that there are have no room for more queries.
+	maxReads = 32
 	// reserve is how many connections are kept free for those, so that a new service need not wait for its turn.
 	reserve = 8
 	// minConnections is what is left when the agent keeps saying that there are too many.
@@ -61,13 +62,14 @@ func (p *pace) waitFor(services int) time.Duration {
 	return min(wait, p.wait)
 }
 
-// refused is told that the registry asked for less. What follows within a second is the same refusal.
+// refused is told that the registry asked for less, or ended a connection without an answer, which is how some say it. What follows within
+// a second is the same refusal.
 func (p *pace) refused(now time.Time) {
 	if now.Sub(p.changed) < time.Second {
 		return
 	}
 	p.changed = now
-	p.connections = max(min(minConnections, p.most), p.connections*3/4)
+	p.connections = max(min(minConnections, p.most), p.connections/2)
 	p.reads = max(4, p.reads/2)
 }
 

@@ -236,10 +236,10 @@ func (r *runner) deliver(ctx context.Context, res result) {
 
 // take takes the result of a query. The error ends Run.
 func (r *runner) take(ctx context.Context, res result, now time.Time) error {
-	if tooMany(res.err) {
-		r.pace.refused(now)
-	} else if res.err == nil {
+	if res.err == nil {
 		r.pace.answered(now)
+	} else if refusal(res.err) {
+		r.pace.refused(now)
 	}
 	if res.unit == nil {
 		return r.takeListing(ctx, res, now)

@@ -73,13 +73,21 @@ spec: {source: {zookeeper: {servers: ["zk:2181"]}}}
 	}
 }
 
-// TestEverythingSet decodes a file with every field, and wants each value to arrive.
+// TestEverythingSet decodes files with every field, and wants each value to arrive. Each kind of registry has a file of its own.
 func TestEverythingSet(t *testing.T) {
-	data, err := os.ReadFile(filepath.Join("testdata", "valid", "everything.yaml"))
+	spec := decodeValid(t, "everything.yaml").Spec
+	spec.Source.Consul = decodeValid(t, "consul.yaml").Spec.Source.Consul
+	unset(t, reflect.ValueOf(spec), "spec")
+}
+
+// decodeValid decodes a file with one Registry, and compares the result with what a plain decoder makes of it.
+func decodeValid(t *testing.T, name string) *v1alpha1.Registry {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", "valid", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := file.Decode("everything.yaml", data)
+	d := file.Decode(name, data)
 	if len(d.Problems) > 0 || len(d.Registries) != 1 {
 		t.Fatalf("got %d registries and problems %v", len(d.Registries), d.Problems)
 	}
@@ -87,10 +95,11 @@ func TestEverythingSet(t *testing.T) {
 	if err := yaml.UnmarshalStrict(data, &want); err != nil {
 		t.Fatal(err)
 	}
+	v1alpha1.Default(&want)
 	if diff := cmp.Diff(want, d.Registries[0].Registry); diff != "" {
 		t.Errorf("registry (-want +got):\n%s", diff)
 	}
-	unset(t, reflect.ValueOf(want.Spec), "spec")
+	return &want
 }
 
 // unset fails for each field that the file does not set, so that new fields are added to it.

@@ -129,8 +129,7 @@ func believable(meta *api.QueryMeta) error {
 
 // classed gives an error of the client library its class, and takes out what must not be told or tells nothing.
 func classed(err error, token string) error {
-	var status api.StatusError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[api.StatusError](err); ok {
 		refusal := &statusError{code: status.Code, text: errorText(status.Body, token)}
 		switch {
 		case status.Code == http.StatusUnauthorized || status.Code == http.StatusForbidden:

@@ -224,7 +224,7 @@ func port(name string, number int64) model.Port {
 	if number < 0 || number > math.MaxUint32 {
 		number = 0
 	}
-	p := model.Port{Name: name, Number: uint32(number)} //nolint:gosec // within its range since the line above
+	p := model.Port{Name: name, Number: uint32(number)}
 	// As in Kubernetes, the name of one of several ports says what it speaks, alone or before a dash.
 	word, _, _ := strings.Cut(strings.ToLower(name), "-")
 	switch word {
@@ -260,7 +260,7 @@ func (e *entry) health() (model.Health, uint32) {
 	return unknownHealth, weight(w.Passing)
 }
 
-func weight(w int) uint32 { return uint32(min(max(w, 0), math.MaxUint16)) } //nolint:gosec // within its range
+func weight(w int) uint32 { return uint32(min(max(w, 0), math.MaxUint16)) }
 
 // metadata is the service's metadata, and of its tags those of the form key=value whose key it does not have. Nodes' metadata is left
 // out: it changes with each upgrade of an agent.

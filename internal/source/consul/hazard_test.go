@@ -77,7 +77,7 @@ func notBelieved() map[string]struct {
 		"no leader":     {passing(func(h http.Header) { h.Set("X-Consul-Knownleader", "false") }), source.ErrUnavailable},
 		"long outdated": {passing(func(h http.Header) { h.Set("X-Consul-Lastcontact", "60000") }), source.ErrUnavailable},
 		"filtered":      {passing(func(h http.Header) { h.Set("X-Consul-Results-Filtered-By-Acls", "true") }), source.ErrUnauthorized},
-		"a closed connection": {func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		"a closed connection": {func(http.ResponseWriter, *http.Request, http.Handler) {
 			panic(http.ErrAbortHandler)
 		}, source.ErrUnavailable},
 	}

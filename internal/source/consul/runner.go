@@ -293,7 +293,8 @@ func (r *runner) takeListing(ctx context.Context, res result, now time.Time) err
 func (r *runner) listingFailed(ctx context.Context, err error, now time.Time) error {
 	l := &r.listing
 	err = fmt.Errorf("list services: %w", err)
-	if l.failures++; l.failures == 1 {
+	l.failures++
+	if l.failures == 1 {
 		l.since = now
 	}
 	if !r.listed || now.Sub(l.since) > listingFor {

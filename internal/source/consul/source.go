@@ -82,7 +82,7 @@ func (s *consulSource) Run(ctx context.Context, sink source.Sink) error {
 	defer c.close()
 	err = newRunner(s.cfg, c, sink).run(ctx)
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // ended on request; what else went wrong meanwhile is of no interest
+		return nil // Ended on request; what else went wrong meanwhile is of no interest.
 	}
 	return fmt.Errorf("consul: %w", err)
 }

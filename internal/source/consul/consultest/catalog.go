@@ -199,9 +199,9 @@ func (c *catalog) gone(service string) {
 func (c *catalog) list() map[string][]string {
 	out := map[string][]string{}
 	for _, s := range c.services {
-		tags := append(out[s.Service], s.Tags...)
+		tags := slices.Concat([]string{}, out[s.Service], s.Tags)
 		slices.Sort(tags)
-		out[s.Service] = append([]string{}, slices.Compact(tags)...)
+		out[s.Service] = slices.Compact(tags)
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -220,10 +221,7 @@ func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.stats
-	out.Requests = make(map[string]int, len(s.stats.Requests))
-	for k, n := range s.stats.Requests {
-		out.Requests[k] = n
-	}
+	out.Requests = maps.Clone(s.stats.Requests)
 	return out
 }
 

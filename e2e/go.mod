@@ -1,7 +1,7 @@
 // The end-to-end suites run the built binary against real servers. A module of its own keeps their dependencies out of the program.
 module github.com/registry-bridge/registry-bridge/e2e
 
-go 1.26.0
+go 1.26.7
 
 replace github.com/registry-bridge/registry-bridge => ../
 
@@ -62,8 +62,8 @@ require (
 	github.com/golang/protobuf v1.5.4 // indirect
 	github.com/gorilla/mux v1.8.0 // indirect
 	github.com/json-iterator/go v1.1.12 // indirect
-	github.com/mattn/go-colorable v0.1.13 // indirect
-	github.com/mattn/go-isatty v0.0.16 // indirect
+	github.com/mattn/go-colorable v0.1.15 // indirect
+	github.com/mattn/go-isatty v0.0.22 // indirect
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
 	github.com/modern-go/reflect2 v1.0.3-0.20250322232337-35a7c28c31ee // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect

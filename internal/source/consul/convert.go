@@ -307,11 +307,3 @@ func (e *entry) locality() model.Locality {
 	}
 	return model.Locality{Region: l.Region, Zone: l.Zone}
 }
-
-// same says whether two services are the same to everybody who reads them.
-func same(a, b *model.Service) bool {
-	return a != nil && b != nil && slices.EqualFunc(a.Instances, b.Instances, func(x, y model.Instance) bool {
-		return x.ID == y.ID && x.Address == y.Address && x.Weight == y.Weight && x.Health == y.Health && x.Locality == y.Locality &&
-			x.Problem == y.Problem && slices.Equal(x.Ports, y.Ports) && maps.Equal(x.Metadata, y.Metadata)
-	})
-}

@@ -135,7 +135,7 @@ func FuzzConvert(f *testing.F) {
 			seen[inst.ID] = true
 		}
 		again, err := c.service("web", body)
-		if err != nil || !same(svc, again) {
+		if err != nil || !svc.Equal(again) {
 			t.Errorf("the same answer gave another service: %v", err)
 		}
 	})

@@ -416,7 +416,7 @@ func (r *runner) tell(u *unit, svc *model.Service) {
 			r.sink.Delete(u.ref)
 		}
 		u.told = nil
-	case u.skipped || !same(u.told, svc):
+	case u.skipped || u.told == nil || !u.told.Equal(svc):
 		u.told = svc
 		r.sink.Upsert(svc)
 	}

@@ -73,7 +73,7 @@ func TestHTTPS(t *testing.T) {
 	}
 	stats := s.Stats()
 	t.Logf("%d connections for %d queries that wait", stats.Peak, stats.Waiting)
-	if stats.Peak > 40 {
+	if stats.Peak > 80 { // Some are made at once, when those that there are fill up.
 		t.Errorf("%d connections at a time", stats.Peak)
 	}
 	s.Register(registration("service-0500", "node-0", "10.0.0.2", 80))

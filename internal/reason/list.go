@@ -52,6 +52,10 @@ func drops() []Info {
 			"Give one of the two another host by a rule, or tell them apart with hosts.template.",
 		},
 		{
+			HostConflict, Drop, "Somebody else's ServiceEntry or Service in the cluster has the host; an object of ours is not created.",
+			"Give the service another host by a rule, or remove the other object. What is published already stays.",
+		},
+		{
 			HostReserved, Drop, "The host would belong to Kubernetes (.svc., .local).",
 			"Give the service another host by a rule, or change hosts.template or hosts.suffix.",
 		},

@@ -42,6 +42,7 @@ const (
 	Unusable            Reason = "Unusable"
 	UnitUnreadable      Reason = "UnitUnreadable"
 	HostCollision       Reason = "HostCollision"
+	HostConflict        Reason = "HostConflict"
 	HostReserved        Reason = "HostReserved"
 	HostInvalid         Reason = "HostInvalid"
 	ProtocolConflict    Reason = "ProtocolConflict"

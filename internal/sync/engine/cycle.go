@@ -86,10 +86,11 @@ func (e *Engine) dryRun(ctx context.Context) (plan.Plan, *State, error) {
 	return state.Plan, state, nil
 }
 
-// readOutput reads what is live when that is due: at first, from time to time, and when a write has met something unexpected.
+// readOutput reads what is live when that is due: at first, from time to time, and when a write has met something unexpected. An output
+// that hears of changes is read each time.
 func (e *Engine) readOutput(ctx context.Context, now time.Time) error {
 	l := &e.loop
-	due := l.readAt.IsZero() || l.reread || now.Sub(l.readAt) >= pollInterval
+	due := e.outputChanged != nil || l.readAt.IsZero() || l.reread || now.Sub(l.readAt) >= pollInterval
 	if !due || l.retries.paused(now) {
 		return nil
 	}

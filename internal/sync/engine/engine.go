@@ -5,7 +5,8 @@
 //
 //	store changed, configuration changed -> debounce: 100 ms of quiet, 1 s at most
 //	plan.Wake                            -> a hold ends, although nothing happens
-//	the next look at the output          -> every 30 s: somebody edited an object by hand
+//	output changed                       -> somebody edited an object by hand; debounced too
+//	the next look at the output          -> every 30 s: the same, for an output that cannot tell
 //	a retry is due                       -> of one object, or of the whole output
 //
 // No plan is made before the output has been read once and a configuration has come.
@@ -75,6 +76,8 @@ type Engine struct {
 	deps    Deps
 	log     *slog.Logger
 	metrics *metrics
+	// outputChanged tells that the output changed; nil when it cannot tell.
+	outputChanged <-chan struct{}
 
 	config     atomic.Pointer[Config]
 	configured chan struct{}
@@ -104,6 +107,10 @@ func New(deps Deps) *Engine {
 	}
 	if e.deps.Compute == nil {
 		e.deps.Compute = plan.Compute
+	}
+	if notifier, ok := deps.Output.(output.Notifier); ok {
+		e.outputChanged = notifier.Changed()
+		e.loop.live.current = true
 	}
 	e.metrics = newMetrics(e)
 	e.state.Store(&State{})
@@ -183,6 +190,7 @@ func (e *Engine) await(ctx context.Context, next time.Time) bool {
 			return true
 		case <-e.deps.Store.Changed():
 		case <-e.configured:
+		case <-e.outputChanged:
 		}
 		quiet = time.After(debounceQuiet)
 		if latest == nil {

@@ -16,7 +16,9 @@ const ownWriteFor = 10 * time.Second
 
 // liveView is what the output holds: what it said last, overlaid with what we have written since.
 type liveView struct {
-	base []plan.Live
+	// current says that the output shows our writes at once, so what it says is always right.
+	current bool
+	base    []plan.Live
 	// own are our writes that base need not show yet.
 	own map[translate.Key]*ownWrite
 
@@ -57,7 +59,7 @@ func find(list []plan.Live, key translate.Key) *plan.Live {
 // read takes what the output said now.
 func (v *liveView) read(fresh []plan.Live, now time.Time) {
 	for key, own := range v.own {
-		lags := slices.Contains(own.superseded, version(find(fresh, key)))
+		lags := !v.current && slices.Contains(own.superseded, version(find(fresh, key)))
 		if !lags || now.Sub(own.at) >= ownWriteFor {
 			delete(v.own, key)
 			v.dirty = true

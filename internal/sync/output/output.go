@@ -21,6 +21,14 @@ type Output interface {
 	Write(ctx context.Context, p plan.Plan) []Result
 }
 
+// Notifier is an Output that hears of changes by itself. Its Live costs nothing when there is none, and shows a Write of ours as soon as
+// that has returned.
+type Notifier interface {
+	// Changed receives a value when Live may say something that no Write of ours has made, also after the first time that it can
+	// say anything. Several changes may be one value.
+	Changed() <-chan struct{}
+}
+
 // Result is how one write ended.
 type Result struct {
 	Key translate.Key

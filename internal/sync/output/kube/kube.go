@@ -1,0 +1,216 @@
+// Package kube keeps objects as ServiceEntries of a Kubernetes API server.
+//
+// # What is watched
+//
+//	ServiceEntries with our instance label   in full, cut down to what is ours (type item): the mirror
+//	all other ServiceEntries                 name, hosts and exportTo: who else claims a host
+//	Services                                 name: the same
+//
+// The mirror is newer than the watch: it takes the answers to our own writes too, and of two versions of an object the newer one wins,
+// in whichever order they arrive.
+//
+// # How it writes
+//
+// By server-side apply without status, as field manager "registry-bridge", forced: a field that somebody else changed comes back.
+// Fields, labels and ports that somebody else added do not show in Live and stay. Updates carry the resource version and the uid that
+// the plan saw. A create carries a resource version that no object has: the API server ignores it when there is no such object, and
+// answers with a conflict when there is one, so a create never lands on an object that appeared meanwhile.
+//
+// # How it fails
+//
+//	409                                         output.ErrConflict; the object is read anew before Write returns
+//	no connection, 401, 408, 429, 5xx           output.ErrOutput, and nothing more is sent
+//	500 for some objects while others succeed   output.ErrRefused for those
+//	any other 4xx                               output.ErrRefused
+//
+// A webhook that is down is a 500 (or 4xx when it has failurePolicy Ignore it is none at all); one that refuses is a 4xx.
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+
+	"github.com/registry-bridge/registry-bridge/internal/sync/output"
+	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
+)
+
+// FieldManager is the name under which the API server notes which fields are ours.
+const FieldManager = "registry-bridge"
+
+const (
+	// requestsPerSecond and requestBurst bound what we ask of the API server, inFlight how much at a time. Watches do not count.
+	requestsPerSecond = 50
+	requestBurst      = 100
+	inFlight          = 8
+	// firstSync is how long Live waits for the first listing before it says that there is none yet.
+	firstSync = 5 * time.Second
+)
+
+var errNotSynced = errors.New("the API server has not been read yet")
+
+// Options say where and who.
+type Options struct {
+	// Config is how to reach the API server. Its rate limits are not used: Kube has its own.
+	Config *rest.Config
+	// Instance is the owner id.
+	Instance string
+	// Logger hears when the API server cannot be read, and when it can again. Nil logs nothing.
+	Logger *slog.Logger
+}
+
+// Kube is an output.Output over an API server. One goroutine uses Live and Write while another one runs Run.
+type Kube struct {
+	opts     Options
+	log      *slog.Logger
+	http     *http.Client
+	rest     rest.Interface
+	dynamic  dynamic.Interface
+	metadata metadata.Interface
+	limiter  *rate.Limiter
+
+	mirror *mirror
+	// claims are the hosts of others, by the watch that tells of them.
+	claims  map[feedName]*claims
+	changed chan struct{}
+	synced  chan struct{}
+
+	mu sync.Mutex
+	// resource is what is served; it is set before synced is closed.
+	resource schema.GroupVersionResource
+	// waiting are the watches that have not listed yet.
+	waiting map[feedName]bool
+	// troubles are why watches do not work now.
+	troubles map[feedName]error
+}
+
+var (
+	_ output.Output   = (*Kube)(nil)
+	_ output.Notifier = (*Kube)(nil)
+)
+
+// New returns an output that knows nothing until Run runs. It does no I/O.
+func New(opts Options) (*Kube, error) {
+	config := dynamic.ConfigFor(opts.Config)
+	config.QPS = -1
+	config.GroupVersion = &schema.GroupVersion{}
+	config.APIPath = "/"
+	config.WarningHandler = rest.NoWarnings{}
+	if config.UserAgent == rest.DefaultKubernetesUserAgent() {
+		config.UserAgent = FieldManager
+	}
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("configure the connection to the API server: %w", err)
+	}
+	k := &Kube{
+		opts: opts, log: opts.Logger, http: client,
+		limiter: rate.NewLimiter(requestsPerSecond, requestBurst),
+		mirror:  newMirror(),
+		claims:  map[feedName]*claims{feedOwn: newClaims(), feedOthers: newClaims(), feedServices: newClaims()},
+		changed: make(chan struct{}, 1), synced: make(chan struct{}),
+		waiting:  map[feedName]bool{feedOwn: true, feedOthers: true, feedServices: true},
+		troubles: map[feedName]error{},
+	}
+	if k.log == nil {
+		k.log = slog.New(slog.DiscardHandler)
+	}
+	if k.rest, err = rest.RESTClientForConfigAndClient(config, client); err != nil {
+		return nil, fmt.Errorf("configure the connection to the API server: %w", err)
+	}
+	if k.dynamic, err = dynamic.NewForConfigAndClient(config, client); err != nil {
+		return nil, fmt.Errorf("configure the connection to the API server: %w", err)
+	}
+	if k.metadata, err = metadata.NewForConfigAndClient(config, client); err != nil {
+		return nil, fmt.Errorf("configure the connection to the API server: %w", err)
+	}
+	return k, nil
+}
+
+// Changed implements output.Notifier.
+func (k *Kube) Changed() <-chan struct{} { return k.changed }
+
+// Synced is closed once everything has been listed.
+func (k *Kube) Synced() <-chan struct{} { return k.synced }
+
+// Live implements output.Output. Before the first listing has ended it waits a few seconds for it.
+func (k *Kube) Live(ctx context.Context) ([]plan.Live, error) {
+	timer := time.NewTimer(firstSync)
+	defer timer.Stop()
+	select {
+	case <-k.synced:
+		return k.mirror.list(), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-timer.C:
+		return nil, fmt.Errorf("%w: %w", output.ErrOutput, k.Trouble())
+	}
+}
+
+// Trouble says why the API server cannot be watched now; nil when it can. Before the first listing has ended it is never nil.
+func (k *Kube) Trouble() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, feed := range feeds() {
+		if err := k.troubles[feed]; err != nil {
+			return err
+		}
+	}
+	if len(k.waiting) > 0 {
+		return errNotSynced
+	}
+	return nil
+}
+
+// signal says on Changed that there is something new.
+func (k *Kube) signal() {
+	select {
+	case k.changed <- struct{}{}:
+	default:
+	}
+}
+
+// listed notes that a watch has listed everything.
+func (k *Kube) listed(feed feedName) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.waiting[feed] {
+		return
+	}
+	delete(k.waiting, feed)
+	if len(k.waiting) == 0 {
+		close(k.synced)
+		k.signal()
+	}
+}
+
+// works notes that a watch works.
+func (k *Kube) works(feed feedName) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.troubles[feed] != nil {
+		k.log.Info("the API server can be watched again", "what", feed)
+		delete(k.troubles, feed)
+	}
+}
+
+// failed notes that a watch does not work. Only news are logged.
+func (k *Kube) failed(feed feedName, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	last := k.troubles[feed]
+	k.troubles[feed] = fmt.Errorf("watch %s: %w", feed, err)
+	if last == nil {
+		k.log.Warn("the API server cannot be watched", "what", feed, "error", err)
+	}
+}

@@ -1,0 +1,191 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+	"k8s.io/client-go/rest"
+
+	"github.com/registry-bridge/registry-bridge/internal/reason"
+	"github.com/registry-bridge/registry-bridge/internal/sync/output"
+	"github.com/registry-bridge/registry-bridge/internal/sync/output/manifest"
+	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
+	"github.com/registry-bridge/registry-bridge/internal/translate"
+)
+
+// noVersion is a resource version that no object of a custom kind ever has: etcd has written other things before the first of them.
+const noVersion = "1"
+
+// claimed says why an object must not be created: somebody else has its host. Objects that are live stay.
+func (k *Kube) claimed(c plan.Change) error {
+	if c.Op != plan.Create {
+		return nil
+	}
+	for _, feed := range feeds() {
+		if owner, found := k.claims[feed].find(c.Object); found {
+			kind := "ServiceEntry"
+			if feed == feedServices {
+				kind = "Service"
+			}
+			return fmt.Errorf("%w: %s: the host %q belongs to %s %s", output.ErrRefused, reason.HostConflict, c.Object.ServiceEntry.Host, kind, owner)
+		}
+	}
+	return nil
+}
+
+// send carries out one change and returns what is live then, nil after a Delete.
+func (k *Kube) send(ctx context.Context, c plan.Change) (*plan.Live, error) {
+	var live *plan.Live
+	var err error
+	if c.Op == plan.Delete {
+		err = k.remove(ctx, c)
+	} else {
+		live, err = k.apply(ctx, c)
+	}
+	if apierrors.IsConflict(err) || c.Live != nil && isGone(err) {
+		return nil, k.lookAgain(ctx, c, err)
+	}
+	return live, err
+}
+
+// remove deletes exactly the object that the plan saw.
+func (k *Kube) remove(ctx context.Context, c plan.Change) error {
+	uid := types.UID(c.Live.UID)
+	body, err := json.Marshal(metav1.DeleteOptions{
+		TypeMeta:      metav1.TypeMeta{APIVersion: "v1", Kind: "DeleteOptions"},
+		Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &c.Live.ResourceVersion},
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", output.ErrRefused, err)
+	}
+	if _, err := k.do(ctx, k.rest.Delete().Body(body), c.Key); err != nil {
+		return err
+	}
+	k.mirror.forget(c.Key, uid)
+	return nil
+}
+
+// apply writes an object by server-side apply.
+func (k *Kube) apply(ctx context.Context, c plan.Change) (*plan.Live, error) {
+	fields, err := manifest.Map(c.Object)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", output.ErrRefused, err)
+	}
+	before := &item{ObjectMeta: metav1.ObjectMeta{ResourceVersion: noVersion}}
+	if c.Live != nil {
+		before.ResourceVersion, before.UID = c.Live.ResourceVersion, types.UID(c.Live.UID)
+	}
+	after, err := k.patch(ctx, c.Key, fields, before)
+	if err == nil && hasEndpoints(after) && len(c.Object.ServiceEntry.Endpoints) == 0 {
+		// Somebody else has applied endpoints too, and keeps those that we drop. An empty list takes them over, and then goes.
+		if err = unstructured.SetNestedSlice(fields, []any{}, "spec", "endpoints"); err == nil {
+			after, err = k.patch(ctx, c.Key, fields, after)
+		}
+		if err == nil {
+			unstructured.RemoveNestedField(fields, "spec", "endpoints")
+			after, err = k.patch(ctx, c.Key, fields, after)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if after.object == nil || !plan.Satisfies(after.object, c.Object) {
+		k.mirror.saw(after)
+		return nil, fmt.Errorf("%w: the API server stores something else than what was written; a mutating webhook may change it", output.ErrRefused)
+	}
+	return k.mirror.wrote(after, c.Object), nil
+}
+
+func hasEndpoints(i *item) bool { return i.object != nil && len(i.object.ServiceEntry.Endpoints) > 0 }
+
+// patch sends one server-side apply that holds only for the given version of the object.
+func (k *Kube) patch(ctx context.Context, key translate.Key, fields map[string]any, before *item) (*item, error) {
+	fields["apiVersion"] = k.served().GroupVersion().String()
+	metadata, _ := fields["metadata"].(map[string]any)
+	metadata["resourceVersion"] = before.ResourceVersion
+	if before.UID != "" {
+		metadata["uid"] = string(before.UID)
+	}
+	body, err := json.Marshal(fields)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", output.ErrRefused, err)
+	}
+	request := k.rest.Patch(types.ApplyPatchType).Param("fieldManager", FieldManager).Param("force", "true").Body(body)
+	return k.do(ctx, request, key)
+}
+
+// lookAgain reads an object that is not what the plan saw, so that the next plan sees it, and returns the error of the write: a name
+// that somebody else has will not become free by itself.
+func (k *Kube) lookAgain(ctx context.Context, c plan.Change, conflict error) error {
+	there, err := k.do(ctx, k.rest.Get(), c.Key)
+	switch {
+	case isGone(err) && c.Live != nil:
+		k.mirror.forget(c.Key, types.UID(c.Live.UID))
+	case err != nil:
+		return fmt.Errorf("%w: %w", output.ErrConflict, conflict) // The watch tells, or the next attempt does.
+	case there.object == nil && c.Op == plan.Create:
+		return fmt.Errorf("%w: there is an object of this name that is not ours", output.ErrRefused)
+	default:
+		k.mirror.saw(there)
+	}
+	return fmt.Errorf("%w: %w", output.ErrConflict, conflict)
+}
+
+// do sends a request about one object and reads the answer. Nothing is sent twice.
+func (k *Kube) do(ctx context.Context, request *rest.Request, key translate.Key) (*item, error) {
+	served := k.served()
+	text, err := request.AbsPath("/apis", served.Group, served.Version, "namespaces", key.Namespace, served.Resource, key.Name).
+		MaxRetries(0).Do(ctx).Raw()
+	if err != nil {
+		return nil, err
+	}
+	u := &unstructured.Unstructured{}
+	if err := utiljson.Unmarshal(text, &u.Object); err != nil {
+		return nil, fmt.Errorf("read the answer of the API server: %w", err)
+	}
+	return readEntry(u, k.opts.Instance), nil
+}
+
+// classify turns the error of a request into one of the engine's, with what the API server asked for.
+func classify(err error) (error, time.Duration) {
+	var status apierrors.APIStatus
+	switch {
+	case err == nil:
+		return nil, 0
+	case errors.Is(err, output.ErrConflict), errors.Is(err, output.ErrRefused), errors.Is(err, output.ErrOutput):
+		return err, 0
+	case !errors.As(err, &status):
+		return fmt.Errorf("%w: %w", output.ErrOutput, err), 0
+	}
+	seconds, _ := apierrors.SuggestsClientDelay(err)
+	after := time.Duration(seconds) * time.Second
+	switch code := status.Status().Code; {
+	case code == http.StatusConflict:
+		return fmt.Errorf("%w: %w", output.ErrConflict, err), 0
+	case code == http.StatusInternalServerError:
+		return fmt.Errorf("%w: %w: %w", output.ErrOutput, errServer, err), after
+	case code == http.StatusUnauthorized, code == http.StatusRequestTimeout, code == http.StatusTooManyRequests,
+		code > http.StatusInternalServerError, code == http.StatusNotFound && !isGone(err):
+		return fmt.Errorf("%w: %w", output.ErrOutput, err), after
+	}
+	return fmt.Errorf("%w: %w", output.ErrRefused, err), 0
+}
+
+// isGone reports whether an error says that an object, or its namespace, does not exist; and not that the kind is not served.
+func isGone(err error) bool {
+	var status apierrors.APIStatus
+	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
+		return false
+	}
+	details := status.Status().Details
+	return details != nil && details.Name != ""
+}

@@ -1,0 +1,277 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+
+	"github.com/registry-bridge/registry-bridge/internal/translate"
+)
+
+const (
+	group    = "networking.istio.io"
+	resource = "serviceentries"
+	// preferred is the version of the group that is used when it is served.
+	preferred = "v1"
+	// The waits between attempts to find out what the API server serves.
+	minDiscovery = time.Second
+	maxDiscovery = 30 * time.Second
+)
+
+var errNotServed = errors.New("the API server does not serve ServiceEntries of " + group + "; install the CRDs of Istio")
+
+// feedName names one of the watches.
+type feedName string
+
+const (
+	feedOwn      feedName = "own ServiceEntries"
+	feedOthers   feedName = "other ServiceEntries"
+	feedServices feedName = "Services"
+)
+
+func feeds() []feedName { return []feedName{feedOwn, feedOthers, feedServices} }
+
+// Run keeps the mirror up to date until ctx ends, and returns when all that it started has ended.
+func (k *Kube) Run(ctx context.Context) {
+	// client-go's own words go where ours go; what matters to a person is logged by failed and listed.
+	ctx = klog.NewContext(ctx, logr.Discard())
+	defer k.http.CloseIdleConnections()
+	if !k.awaitServed(ctx) {
+		return
+	}
+	var group sync.WaitGroup
+	for _, feed := range feeds() {
+		group.Go(func() { k.watch(ctx, feed) })
+	}
+	group.Wait()
+}
+
+// awaitServed finds out which version of ServiceEntries is served, and asks until there is one. It reports false when ctx has ended.
+func (k *Kube) awaitServed(ctx context.Context) bool {
+	for wait := minDiscovery; ; wait = min(2*wait, maxDiscovery) {
+		version, err := k.servedVersion(ctx)
+		if err == nil {
+			k.mu.Lock()
+			k.resource = schema.GroupVersionResource{Group: group, Version: version, Resource: resource}
+			k.mu.Unlock()
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		k.failed(feedOwn, err)
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return false
+		case <-timer.C:
+		}
+	}
+}
+
+// servedVersion returns the version of ServiceEntries to use: v1, else the newest.
+func (k *Kube) servedVersion(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	var served metav1.APIGroupList
+	if err := k.ask(ctx, &served, "/apis"); err != nil {
+		return "", err
+	}
+	versions := []string{}
+	for _, g := range served.Groups {
+		if g.Name != group {
+			continue
+		}
+		for _, v := range g.Versions { // The API server sorts them, newest first.
+			if v.Version == preferred {
+				versions = append([]string{preferred}, versions...)
+			} else {
+				versions = append(versions, v.Version)
+			}
+		}
+	}
+	for _, version := range versions {
+		var list metav1.APIResourceList
+		if err := k.ask(ctx, &list, "/apis", group, version); err != nil {
+			return "", err
+		}
+		for i := range list.APIResources {
+			if list.APIResources[i].Name == resource {
+				return version, nil
+			}
+		}
+	}
+	return "", errNotServed
+}
+
+// ask reads a JSON document.
+func (k *Kube) ask(ctx context.Context, into any, path ...string) error {
+	text, err := k.rest.Get().AbsPath(path...).MaxRetries(0).DoRaw(ctx)
+	if err != nil {
+		return fmt.Errorf("ask what is served: %w", err)
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("ask what is served: %w", err)
+	}
+	return nil
+}
+
+// watch runs one watch until ctx ends.
+func (k *Kube) watch(ctx context.Context, name feedName) {
+	var expected any = &unstructured.Unstructured{}
+	if name == feedServices {
+		expected = &metav1.PartialObjectMetadata{}
+	}
+	cache.NewReflectorWithOptions(k.listWatch(name), expected, &feed{kube: k, name: name}, cache.ReflectorOptions{
+		Name: string(name),
+		// The reflector sits such a wait out even when it should end, so none may be long.
+		Backoff: &wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 20, Cap: 3 * time.Second},
+	}).RunWithContext(ctx)
+}
+
+// listWatch returns how one watch lists and watches.
+func (k *Kube) listWatch(name feedName) *cache.ListWatch {
+	entries := k.dynamic.Resource(k.served())
+	list := func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
+		return entries.List(ctx, opts)
+	}
+	begin := entries.Watch
+	selector := ""
+	switch name {
+	case feedOwn:
+		selector = translate.LabelInstance + "=" + k.opts.Instance
+	case feedOthers:
+		selector = translate.LabelInstance + "!=" + k.opts.Instance
+	case feedServices:
+		services := k.metadata.Resource(schema.GroupVersionResource{Version: "v1", Resource: "services"})
+		list = func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
+			return services.List(ctx, opts)
+		}
+		begin = services.Watch
+	}
+	return &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
+			opts.LabelSelector = selector
+			result, err := list(ctx, opts)
+			k.note(ctx, name, err)
+			return result, err
+		},
+		WatchFuncWithContext: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+			opts.LabelSelector = selector
+			result, err := begin(ctx, opts)
+			k.note(ctx, name, err)
+			return result, err
+		},
+	}
+}
+
+// served returns which resource is served; it is set when Run has got that far.
+func (k *Kube) served() schema.GroupVersionResource {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.resource
+}
+
+// note takes how a request of a watch ended.
+func (k *Kube) note(ctx context.Context, name feedName, err error) {
+	switch {
+	case err == nil:
+		k.works(name)
+	case ctx.Err() == nil && !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err):
+		k.failed(name, err)
+	}
+}
+
+// feed takes what one watch tells. Its reflector alone uses it.
+type feed struct {
+	kube *Kube
+	name feedName
+}
+
+var _ cache.TransformingStore = (*feed)(nil)
+
+// Transformer implements cache.TransformingStore: everything is cut down at once, so that a long listing is never held in full.
+func (f *feed) Transformer() cache.TransformFunc {
+	return func(object any) (any, error) {
+		i, err := f.read(object)
+		return i, err
+	}
+}
+
+// read cuts an object down, unless it was before.
+func (f *feed) read(object any) (*item, error) {
+	switch o := object.(type) {
+	case *item:
+		return o, nil
+	case *unstructured.Unstructured:
+		return readEntry(o, f.kube.opts.Instance), nil
+	case *metav1.PartialObjectMetadata:
+		return readService(o), nil
+	}
+	return nil, fmt.Errorf("unexpected %T in a watch", object)
+}
+
+// Add implements cache.ReflectorStore.
+func (f *feed) Add(object any) error { return f.Update(object) }
+
+// Update implements cache.ReflectorStore.
+func (f *feed) Update(object any) error {
+	i, err := f.read(object)
+	if err != nil {
+		return err
+	}
+	f.kube.claims[f.name].set(i.name(), i.claim)
+	if f.name == feedOwn && f.kube.mirror.saw(i) {
+		f.kube.signal()
+	}
+	return nil
+}
+
+// Delete implements cache.ReflectorStore.
+func (f *feed) Delete(object any) error {
+	i, err := f.read(object)
+	if err != nil {
+		return err
+	}
+	f.kube.claims[f.name].set(i.name(), claim{})
+	if f.name == feedOwn && f.kube.mirror.gone(i) {
+		f.kube.signal()
+	}
+	return nil
+}
+
+// Replace implements cache.ReflectorStore.
+func (f *feed) Replace(objects []any, version string) error {
+	items := make([]*item, len(objects))
+	for n, object := range objects {
+		i, err := f.read(object)
+		if err != nil {
+			return err
+		}
+		items[n] = i
+	}
+	f.kube.claims[f.name].reset(items)
+	if f.name == feedOwn && f.kube.mirror.replace(items, version) {
+		f.kube.signal()
+	}
+	f.kube.listed(f.name)
+	return nil
+}
+
+// Resync implements cache.ReflectorStore. Nothing is ever out of step.
+func (*feed) Resync() error { return nil }

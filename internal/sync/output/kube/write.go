@@ -1,0 +1,136 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/registry-bridge/registry-bridge/internal/sync/output"
+	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
+)
+
+const (
+	// writeBudget is how long Write goes on beginning new requests.
+	writeBudget = time.Second
+	// requestTimeout is how long the requests of one Write may take together. An API server that needs longer is one that does not
+	// answer.
+	requestTimeout = 3 * time.Second
+	// maxServerErrors is how many objects may be answered with 500 before nothing more is tried, as long as no other was written.
+	maxServerErrors = 3
+)
+
+// errServer marks a 500: an error that may be about one object only.
+var errServer = errors.New("the API server had an error")
+
+// Write implements output.Output. What removes endpoints is written before everything else begins, and so on, class by class.
+func (k *Kube) Write(ctx context.Context, p plan.Plan) []output.Result {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	w := &writing{kube: k, begin: time.Now()}
+	changes := slices.Concat(p.Apply, p.Delete)
+	for len(changes) > 0 && !w.stopped {
+		end := slices.IndexFunc(changes, func(c plan.Change) bool { return c.Op != changes[0].Op })
+		if end < 0 {
+			end = len(changes)
+		}
+		w.class(ctx, changes[:end])
+		changes = changes[end:]
+	}
+	w.judge()
+	return w.results
+}
+
+// writing is one Write under way.
+type writing struct {
+	kube  *Kube
+	begin time.Time
+
+	mu      sync.Mutex
+	results []output.Result
+	// stopped says that nothing more is begun.
+	stopped bool
+	// written and serverErrors count how requests ended.
+	written, serverErrors int
+}
+
+// class writes changes of one kind, several at a time, and returns when all that were begun have ended.
+func (w *writing) class(ctx context.Context, changes []plan.Change) {
+	results := make([]*output.Result, len(changes))
+	next := 0
+	take := func() int {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.stopped || next == len(changes) {
+			return -1
+		}
+		next++
+		return next - 1
+	}
+	var group sync.WaitGroup
+	for range min(inFlight, len(changes)) {
+		group.Go(func() {
+			for n := take(); n >= 0; n = take() {
+				results[n] = w.write(ctx, changes[n])
+			}
+		})
+	}
+	group.Wait()
+	for _, r := range results {
+		if r != nil {
+			w.results = append(w.results, *r)
+		}
+	}
+}
+
+// write carries out one change; nil when there was no time for it.
+func (w *writing) write(ctx context.Context, c plan.Change) *output.Result {
+	r := &output.Result{Key: c.Key, Op: c.Op}
+	if r.Err = w.kube.claimed(c); r.Err != nil {
+		return r
+	}
+	if !w.admit(ctx) {
+		return nil
+	}
+	var err error
+	r.Live, err = w.kube.send(ctx, c)
+	r.Err, r.RetryAfter = classify(err)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case r.Err == nil:
+		w.written++
+	case errors.Is(r.Err, errServer):
+		w.serverErrors++
+		w.stopped = w.stopped || w.written == 0 && w.serverErrors >= maxServerErrors
+	case errors.Is(r.Err, output.ErrOutput):
+		w.stopped = true
+	}
+	return r
+}
+
+// admit waits until a request may be sent. It reports false, and ends the writing, when that does not come within the budget.
+func (w *writing) admit(ctx context.Context) bool {
+	ctx, cancel := context.WithDeadline(ctx, w.begin.Add(writeBudget))
+	defer cancel()
+	err := w.kube.limiter.Wait(ctx)
+	if err == nil {
+		return true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stopped = true
+	return false
+}
+
+// judge decides what the 500s were about: as long as other objects can be written, about their objects.
+func (w *writing) judge() {
+	for i := range w.results {
+		if r := &w.results[i]; w.written > 0 && errors.Is(r.Err, errServer) {
+			r.Err = fmt.Errorf("%w, while others are written: %v", output.ErrRefused, r.Err) //nolint:errorlint // It is no ErrOutput any more.
+			r.RetryAfter = 0
+		}
+	}
+}

@@ -163,24 +163,29 @@ func (p Project) build(ctx context.Context, dir string, progress io.Writer) erro
 // requireJava makes sure that java and mvn can be run. On a Debian machine and as root it installs what is missing.
 func requireJava(ctx context.Context, progress io.Writer) error {
 	packages := map[string]string{"java": "default-jdk-headless", "mvn": "maven"}
-	var install []string
+	var missing []string
 	for _, tool := range []string{"java", "mvn"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			install = append(install, packages[tool])
+			missing = append(missing, packages[tool])
 		}
 	}
-	if len(install) == 0 {
+	if len(missing) == 0 {
 		return nil
 	}
-	list := strings.Join(install, " ")
+	return install(ctx, progress, "a JDK (17 or newer) and Maven", missing...)
+}
+
+// install installs Debian packages with apt-get, where that is possible. What names for a person what is missing.
+func install(ctx context.Context, progress io.Writer, what string, packages ...string) error {
+	list := strings.Join(packages, " ")
 	apt, err := exec.LookPath("apt-get")
 	if err != nil || os.Geteuid() != 0 {
-		return fmt.Errorf("the lab needs a JDK (17 or newer) and Maven; on Debian: apt-get install %s", list)
+		return fmt.Errorf("the lab needs %s; on Debian: apt-get install %s", what, list)
 	}
 	fmt.Fprintf(progress, "lab: installing %s with apt-get\n", list)
 	for _, args := range [][]string{
 		{"update", "-qq"},
-		append([]string{"install", "-y", "-qq", "--no-install-recommends"}, install...),
+		append([]string{"install", "-y", "-qq", "--no-install-recommends"}, packages...),
 	} {
 		cmd := exec.CommandContext(ctx, apt, args...)
 		if output, err := cmd.CombinedOutput(); err != nil {

@@ -1,6 +1,7 @@
-// Package lab starts the real servers that the end-to-end suites run against: ZooKeeper, and Dubbo providers and consumers. They come
-// from Maven Central through its ordinary client, pinned to a version, and are prepared once into a cache folder outside the
-// checkout, ${XDG_CACHE_HOME:-~/.cache}/registry-bridge-lab.
+// Package lab starts the real servers that the end-to-end suites run against: ZooKeeper, Dubbo providers and consumers, and the API
+// server of Kubernetes. They come from Maven Central, the Go module proxy and Debian through their ordinary clients, pinned to a version
+// (etcd: what Debian has), and are prepared once into a cache folder outside the checkout,
+// ${XDG_CACHE_HOME:-~/.cache}/registry-bridge-lab.
 //
 // Everything listens on 127.0.0.1, on ports that no other test uses at the time, keeps its data in t.TempDir and ends with the test
 // that started it. Nothing waits a fixed time: readiness is asked for until it is there.

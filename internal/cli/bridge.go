@@ -25,7 +25,7 @@ import (
 // bridgeFlags are the flags of all commands that read registries.
 type bridgeFlags struct {
 	config     []string
-	outputDir  string
+	output     outputFlags
 	instance   string
 	secretsDir string
 	logFormat  string
@@ -36,7 +36,7 @@ type bridgeFlags struct {
 func (f *bridgeFlags) register(cmd *cobra.Command, logLevel string) {
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.config, "config", nil, "`FILE|DIR` with Registries; may be given several times")
-	flags.StringVar(&f.outputDir, "output-dir", "", "`DIR` with the objects, one YAML file each, as istiod reads it with configSources fs://")
+	f.output.register(cmd)
 	flags.StringVar(&f.instance, "instance", "standalone",
 		"`ID` of this bridge, the value of the label "+translate.LabelInstance+"; objects with another one are never touched")
 	flags.StringVar(&f.secretsDir, "secrets-dir", "", "`DIR` with the secrets that Registries refer to, as DIR/NAMESPACE/NAME/KEY; read again at each connection")

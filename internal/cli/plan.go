@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,7 +15,6 @@ import (
 	"github.com/registry-bridge/registry-bridge/internal/model"
 	"github.com/registry-bridge/registry-bridge/internal/sync/engine"
 	"github.com/registry-bridge/registry-bridge/internal/sync/output"
-	"github.com/registry-bridge/registry-bridge/internal/sync/output/dir"
 	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
 )
 
@@ -29,12 +29,13 @@ type planFlags struct {
 func newPlanCommand(colour bool) *cobra.Command {
 	f := planFlags{colour: colour}
 	cmd := &cobra.Command{
-		Use:   "plan --config FILE|DIR [--output-dir DIR]",
+		Use:   "plan --config FILE|DIR [--live kube | --output-dir DIR]",
 		Short: "Show what run would write, and write nothing",
 		Long: lines(
 			"Reads the configured registries once, and shows what run would change in the output: what is created, updated and deleted, what",
 			"guards hold back and until when, and what is not published. Nothing is written, and a bridge that runs meanwhile is not",
-			"disturbed. Without --output-dir it is compared with an empty output.",
+			"disturbed. It is compared with what is live in a Kubernetes API server (--live kube) or in a folder (--output-dir), and with an empty",
+			"output when neither is given.",
 			"",
 			"Formats: text is the difference; json the same for scripts; yaml the objects as they would be afterwards, ready for",
 			"kubectl apply.",
@@ -42,6 +43,7 @@ func newPlanCommand(colour bool) *cobra.Command {
 			"Exit codes: 0 nothing to write (always with yaml), 1 error, 2 there are differences."),
 		Example: lines(
 			"  registry-bridge plan --config examples/zookeeper-dubbo.yaml --output-dir ./out",
+			"  registry-bridge plan --config examples/zookeeper-dubbo.yaml --live kube --context production",
 			"  registry-bridge plan --config examples/zookeeper-dubbo.yaml -o yaml | kubectl apply --dry-run=server -f -"),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -51,12 +53,18 @@ func newPlanCommand(colour bool) *cobra.Command {
 			if known := []string{"text", "yaml", "json"}; !slices.Contains(known, f.format) {
 				return unknownOutput(f.format, known...)
 			}
-			return makePlan(cmd, &f)
+			kind, err := f.output.resolve("live")
+			if err != nil {
+				return err
+			}
+			return makePlan(cmd, &f, kind)
 		},
 	}
 	f.register(cmd, "error")
+	cmd.Flags().StringVar(&f.output.kind, "live", "",
+		"`KIND` of output to compare with: kube or dir; may be left out when --kubeconfig or --output-dir says it")
 	cmd.Flags().StringVarP(&f.format, "output", "o", "text", "`FORMAT` to write: text, yaml or json")
-	cmd.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "how long to wait for the registries")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "how long to wait for the registries and the API server")
 	return cmd
 }
 
@@ -71,30 +79,32 @@ func (nothing) Live(context.Context) ([]plan.Live, error) { return nil, nil }
 // Write implements output.Output. It is never called, because a plan writes nothing.
 func (nothing) Write(context.Context, plan.Plan) []output.Result { return nil }
 
-func makePlan(cmd *cobra.Command, f *planFlags) error {
+func makePlan(cmd *cobra.Command, f *planFlags, kind string) error {
 	log, err := newLogger(cmd.ErrOrStderr(), f.logFormat, f.logLevel)
 	if err != nil {
 		return err
 	}
-	var out output.Output = nothing{}
-	if f.outputDir != "" {
-		folder, err := dir.Open(dir.Options{Path: f.outputDir, Instance: f.instance, ReadOnly: true, Logger: log})
-		if err != nil {
-			return err
-		}
-		out = folder
+	out, err := f.openOutput(kind, true, log)
+	if err != nil {
+		return err
 	}
-	b := newBridge(&f.bridgeFlags, out, log)
+	b := newBridge(&f.bridgeFlags, out.Output, log)
 	set := b.watcher.Load()
 	if len(set.Problems) > 0 {
 		printProblems(cmd.ErrOrStderr(), set.Problems)
 		return errReported
 	}
 	ctx, cancel := context.WithTimeoutCause(cmd.Context(), f.timeout, fmt.Errorf("not everything was read within %s (--timeout)", f.timeout))
+	var running sync.WaitGroup
+	defer running.Wait()
 	defer cancel()
+	running.Go(func() { out.run(ctx) })
 	b.apply(ctx, set)
 	defer b.controller.Stop()
 	if err := b.awaitSynced(ctx); err != nil {
+		return err
+	}
+	if err := out.await(ctx); err != nil {
 		return err
 	}
 	_, state, err := b.engine.Plan(ctx)

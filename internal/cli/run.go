@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"runtime/debug"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/registry-bridge/registry-bridge/internal/controller/file"
 	"github.com/registry-bridge/registry-bridge/internal/status"
-	"github.com/registry-bridge/registry-bridge/internal/sync/output/dir"
 )
 
 // stopTimeout is how long a stop may take: a write that is under way is finished, and everything else is given up.
@@ -37,11 +35,17 @@ type runFlags struct {
 func newRunCommand() *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
-		Use:   "run --config FILE|DIR --output-dir DIR",
+		Use:   "run --config FILE|DIR (--output kube | --output-dir DIR)",
 		Short: "Keep the output equal to what the registries hold",
 		Long: lines(
-			"Watches the configured registries, and keeps a folder of ServiceEntries equal to what is registered. Files are watched: an edit",
-			"takes effect within a second, and one with a mistake leaves the Registry that it is about as it was.",
+			"Watches the configured registries, and keeps ServiceEntries equal to what is registered: those of a Kubernetes API server, or a",
+			"folder of files that istiod reads. Configuration files are watched: an edit takes effect within a second, and one with a mistake",
+			"leaves the Registry that it is about as it was.",
+			"",
+			"In Kubernetes, objects are written by server-side apply as field manager registry-bridge. Fields and labels that somebody else",
+			"adds stay; what somebody else changes of ours is repaired at once; removing a label of ours lets go of the object. It needs to",
+			"list and watch ServiceEntries and Services in all namespaces, and to create, patch and delete ServiceEntries in those of the",
+			"Registries.",
 			"",
 			"A stop or a restart changes nothing in the output by itself. On SIGTERM or SIGINT it stops within 5 s; a second signal ends",
 			"it at once.",
@@ -49,6 +53,7 @@ func newRunCommand() *cobra.Command {
 			"HTTP (read-only): /healthz, /readyz, /metrics, /debug/state."),
 		Example: lines(
 			"  registry-bridge run --config examples/zookeeper-dubbo.yaml --output-dir ./out",
+			"  registry-bridge run --config examples/zookeeper-dubbo.yaml --output kube --kubeconfig ~/.kube/config",
 			"  registry-bridge run --config /etc/registry-bridge --secrets-dir /etc/registry-bridge-secrets \\",
 			"      --output-dir /var/lib/registry-bridge --listen :8080 --log-format json"),
 		Args: cobra.NoArgs,
@@ -56,44 +61,54 @@ func newRunCommand() *cobra.Command {
 			if err := f.check(cmd); err != nil {
 				return err
 			}
-			if f.outputDir == "" {
-				return fmt.Errorf("--output-dir is needed, e.g. --output-dir ./out; see %q", cmd.CommandPath()+" --help")
+			kind, err := f.output.resolve("output")
+			if err != nil {
+				return err
+			}
+			if kind == "" {
+				return fmt.Errorf("--output kube or --output-dir is needed, e.g. --output-dir ./out; see %q", cmd.CommandPath()+" --help")
 			}
 			log, err := newLogger(cmd.ErrOrStderr(), f.logFormat, f.logLevel)
 			if err != nil {
 				return err
 			}
-			return run(cmd.Context(), cmd.ErrOrStderr(), &f, log)
+			return run(cmd, &f, kind, log)
 		},
 	}
 	f.register(cmd, "info")
+	cmd.Flags().StringVar(&f.output.kind, "output", "",
+		"`KIND` of output: kube or dir; may be left out when --kubeconfig or --output-dir says it")
 	cmd.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8080", "`ADDRESS` for health, metrics and state over HTTP; empty for none")
 	return cmd
 }
 
-// run runs the bridge until ctx ends.
-func run(ctx context.Context, stderr io.Writer, f *runFlags, log *slog.Logger) (err error) {
+// run runs the bridge until the command's context ends.
+func run(cmd *cobra.Command, f *runFlags, kind string, log *slog.Logger) (err error) {
 	saveMemory()
-	log.Info("starting", "version", ReadVersion().Version, "instance", f.instance, "output", f.outputDir)
-	out, err := dir.Open(dir.Options{Path: f.outputDir, Instance: f.instance, Logger: log})
+	log.Info("starting", "version", ReadVersion().Version, "instance", f.instance, "output", kind, "dir", f.output.dir)
+	out, err := f.openOutput(kind, false, log)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-	b := newBridge(&f.bridgeFlags, out, log)
+	defer func() { err = errors.Join(err, out.close()) }()
+	b := newBridge(&f.bridgeFlags, out.Output, log)
 	set := b.watcher.Load()
 	if len(set.Registries) == 0 && len(set.Problems) > 0 {
-		printProblems(stderr, set.Problems)
+		printProblems(cmd.ErrOrStderr(), set.Problems)
 		return errReported
 	}
 
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := errgroup.WithContext(cmd.Context())
 	if f.listen != "" {
 		if err := b.listen(ctx, group, f.listen); err != nil {
 			return err
 		}
 	}
 	b.apply(ctx, set)
+	group.Go(func() error {
+		out.run(ctx)
+		return nil
+	})
 	group.Go(func() error { return b.engine.Run(ctx) })
 	group.Go(func() error {
 		b.watcher.Run(ctx, func(set file.Set) { b.apply(ctx, set) })

@@ -26,5 +26,6 @@ func prepare() error {
 			return err
 		}
 	}
-	return nil
+	_, err := lab.PrepareKubernetes(ctx, os.Stderr)
+	return err
 }

@@ -1,0 +1,197 @@
+package lab
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/yaml"
+)
+
+// kubeStartLimit is how long etcd and the API server may take until they serve. It takes five seconds on an idle machine.
+const kubeStartLimit = 2 * time.Minute
+
+// kubeToken is what the lab's only user says to the API server; she may do everything.
+const kubeToken = "lab"
+
+// Kube is a Kubernetes without nodes: an etcd and an API server with the CRDs of Istio. It keeps its address and its data through
+// Stop, Kill and Start.
+type Kube struct {
+	// Kubeconfig is a file with which kubectl and the bridge reach the API server.
+	Kubeconfig string
+
+	url, dir, program, etcdURL string
+	port                       int
+	process                    *Process
+}
+
+// StartKube starts both servers, waits until they serve and installs the CRDs of Istio.
+func StartKube(t testing.TB) *Kube {
+	t.Helper()
+	program, err := PrepareKubernetes(t.Context(), os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := FreePort(t)
+	k := &Kube{
+		url: "https://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), dir: t.TempDir(), program: program, port: port,
+	}
+	k.Kubeconfig = filepath.Join(k.dir, "kubeconfig")
+	k.startEtcd(t)
+	k.writeFiles(t)
+	k.Start(t)
+	k.installCRDs(t)
+	return k
+}
+
+func (k *Kube) startEtcd(t testing.TB) {
+	t.Helper()
+	k.etcdURL = "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(FreePort(t)))
+	peer := "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(FreePort(t)))
+	// Nothing here has to survive a crash of the machine.
+	etcd := StartProcess(t, "etcd", "etcd", "--data-dir", filepath.Join(k.dir, "etcd"), "--unsafe-no-fsync",
+		"--listen-client-urls", k.etcdURL, "--advertise-client-urls", k.etcdURL,
+		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer)
+	Await(t, kubeStartLimit, "etcd serves", func(ctx context.Context) error {
+		etcd.failIfExited(t)
+		return k.probe(ctx, k.etcdURL+"/health")
+	})
+}
+
+// writeFiles writes the token, the key for service accounts and the kubeconfig.
+func (k *Kube) writeFiles(t testing.TB) {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{
+		"tokens.csv": []byte(kubeToken + `,admin,admin,"system:masters"` + "\n"),
+		"sa.key":     pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}),
+		"sa.pub":     pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}),
+		"kubeconfig": fmt.Appendf(nil, `apiVersion: v1
+kind: Config
+clusters: [{name: lab, cluster: {server: "%s", insecure-skip-tls-verify: true}}]
+users: [{name: admin, user: {token: "%s"}}]
+contexts: [{name: lab, context: {cluster: lab, user: admin}}]
+current-context: lab
+`, k.url, kubeToken),
+	} {
+		if err := os.WriteFile(filepath.Join(k.dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Start starts the API server again after Stop or Kill, and waits until it serves.
+func (k *Kube) Start(t testing.TB) {
+	t.Helper()
+	file := func(name string) string { return filepath.Join(k.dir, name) }
+	k.process = StartProcess(t, "kube-apiserver", k.program,
+		"--etcd-servers="+k.etcdURL, "--cert-dir="+file("certs"), "--secure-port="+strconv.Itoa(k.port), "--bind-address=127.0.0.1",
+		"--authorization-mode=AlwaysAllow", "--disable-admission-plugins=ServiceAccount", "--token-auth-file="+file("tokens.csv"),
+		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+file("sa.pub"),
+		"--service-account-signing-key-file="+file("sa.key"), "--service-cluster-ip-range=10.96.0.0/16",
+		"--shutdown-delay-duration=0s")
+	Await(t, kubeStartLimit, "kube-apiserver serves", func(ctx context.Context) error {
+		k.process.failIfExited(t)
+		return k.probe(ctx, k.url+"/readyz")
+	})
+}
+
+// Kill ends the API server as a crash would; etcd goes on.
+func (k *Kube) Kill() { k.process.Kill() }
+
+// Process returns the process of the API server, for signals such as SIGSTOP.
+func (k *Kube) Process() *Process { return k.process }
+
+// Config returns how clients reach the API server.
+func (k *Kube) Config() *rest.Config {
+	return &rest.Config{
+		Host: k.url, BearerToken: kubeToken, TLSClientConfig: rest.TLSClientConfig{Insecure: true}, QPS: -1,
+	}
+}
+
+// Client returns a client that does what a person with kubectl does.
+func (k *Kube) Client(t testing.TB) dynamic.Interface {
+	t.Helper()
+	client, err := dynamic.NewForConfig(k.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// probe asks a server whether it serves.
+func (k *Kube) probe(ctx context.Context, url string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+kubeToken)
+	transport := &http.Transport{
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // The server of this test made its own certificate.
+		DisableKeepAlives: true,
+	}
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		body, err := io.ReadAll(response.Body)
+		return errors.Join(fmt.Errorf("%s: %s", response.Status, body), err)
+	}
+	return nil
+}
+
+// installCRDs installs the custom resource definitions of Istio, and waits until ServiceEntries are served.
+func (k *Kube) installCRDs(t testing.TB) {
+	t.Helper()
+	text, err := istioCRDs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := k.Client(t)
+	crds := client.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
+	for document := range strings.SplitSeq(string(text), "\n---\n") {
+		crd := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(document), &crd.Object); err != nil {
+			t.Fatal(err)
+		}
+		if crd.GetKind() != "CustomResourceDefinition" {
+			continue
+		}
+		if _, err := crds.Create(t.Context(), crd, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries := schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1", Resource: "serviceentries"}
+	Await(t, kubeStartLimit, "ServiceEntries are served", func(ctx context.Context) error {
+		_, err := client.Resource(entries).List(ctx, metav1.ListOptions{})
+		return err
+	})
+}

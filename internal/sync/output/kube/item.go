@@ -81,7 +81,8 @@ func dropForeign(object map[string]any) {
 // ownedFields returns the fields that the API server notes as ours, nil for none.
 func ownedFields(object map[string]any) map[string]any {
 	var owned map[string]any
-	entries, _, _ := unstructured.NestedSlice(object, "metadata", "managedFields")
+	metadata, _ := object["metadata"].(map[string]any)
+	entries, _ := metadata["managedFields"].([]any)
 	for _, entry := range entries {
 		e, _ := entry.(map[string]any)
 		if e["manager"] != FieldManager || e["subresource"] != nil {

@@ -143,8 +143,13 @@ func (k *Kube) lookAgain(ctx context.Context, c plan.Change, conflict error) err
 // do sends a request about one object and reads the answer. Nothing is sent twice.
 func (k *Kube) do(ctx context.Context, request *rest.Request, key translate.Key) (*item, error) {
 	served := k.served()
-	text, err := request.AbsPath("/apis", served.Group, served.Version, "namespaces", key.Namespace, served.Resource, key.Name).
-		MaxRetries(0).Do(ctx).Raw()
+	result := request.AbsPath("/apis", served.Group, served.Version, "namespaces", key.Namespace, served.Resource, key.Name).
+		MaxRetries(0).Do(ctx)
+	// Error, unlike Raw, reads what the API server says about an error.
+	if err := result.Error(); err != nil {
+		return nil, err
+	}
+	text, err := result.Raw()
 	if err != nil {
 		return nil, err
 	}

@@ -160,29 +160,29 @@ func (k *Kube) do(ctx context.Context, request *rest.Request, key translate.Key)
 	return readEntry(u, k.opts.Instance), nil
 }
 
-// classify turns the error of a request into one of the engine's, with what the API server asked for.
-func classify(err error) (error, time.Duration) {
+// classify turns the error of a request into one of the engine's, with the wait that the API server asked for.
+func classify(err error) (time.Duration, error) {
 	var status apierrors.APIStatus
 	switch {
 	case err == nil:
-		return nil, 0
+		return 0, nil
 	case errors.Is(err, output.ErrConflict), errors.Is(err, output.ErrRefused), errors.Is(err, output.ErrOutput):
-		return err, 0
+		return 0, err
 	case !errors.As(err, &status):
-		return fmt.Errorf("%w: %w", output.ErrOutput, err), 0
+		return 0, fmt.Errorf("%w: %w", output.ErrOutput, err)
 	}
 	seconds, _ := apierrors.SuggestsClientDelay(err)
 	after := time.Duration(seconds) * time.Second
 	switch code := status.Status().Code; {
 	case code == http.StatusConflict:
-		return fmt.Errorf("%w: %w", output.ErrConflict, err), 0
+		return 0, fmt.Errorf("%w: %w", output.ErrConflict, err)
 	case code == http.StatusInternalServerError:
-		return fmt.Errorf("%w: %w: %w", output.ErrOutput, errServer, err), after
+		return after, fmt.Errorf("%w: %w: %w", output.ErrOutput, errServer, err)
 	case code == http.StatusUnauthorized, code == http.StatusRequestTimeout, code == http.StatusTooManyRequests,
 		code > http.StatusInternalServerError, code == http.StatusNotFound && !isGone(err):
-		return fmt.Errorf("%w: %w", output.ErrOutput, err), after
+		return after, fmt.Errorf("%w: %w", output.ErrOutput, err)
 	}
-	return fmt.Errorf("%w: %w", output.ErrRefused, err), 0
+	return 0, fmt.Errorf("%w: %w", output.ErrRefused, err)
 }
 
 // isGone reports whether an error says that an object, or its namespace, does not exist; and not that the kind is not served.

@@ -62,7 +62,7 @@ func (k *Kube) Run(ctx context.Context) {
 
 // awaitServed finds out which version of ServiceEntries is served, and asks until there is one. It reports false when ctx has ended.
 func (k *Kube) awaitServed(ctx context.Context) bool {
-	for wait := minDiscovery; ; wait = min(2*wait, maxDiscovery) {
+	for pause := minDiscovery; ; pause = min(2*pause, maxDiscovery) {
 		version, err := k.servedVersion(ctx)
 		if err == nil {
 			k.mu.Lock()
@@ -74,7 +74,7 @@ func (k *Kube) awaitServed(ctx context.Context) bool {
 			return false
 		}
 		k.failed(feedOwn, err)
-		timer := time.NewTimer(wait)
+		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 			timer.Stop()

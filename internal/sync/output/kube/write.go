@@ -96,7 +96,7 @@ func (w *writing) write(ctx context.Context, c plan.Change) *output.Result {
 	}
 	var err error
 	r.Live, err = w.kube.send(ctx, c)
-	r.Err, r.RetryAfter = classify(err)
+	r.RetryAfter, r.Err = classify(err)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {

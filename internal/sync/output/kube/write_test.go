@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -51,16 +50,16 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	switch path := r.URL.Path; {
 	case path == "/apis":
-		io.WriteString(w, `{"groups":[{"name":"networking.istio.io","versions":[{"version":"v1"},{"version":"v1beta1"}]}]}`)
+		fmt.Fprint(w, `{"groups":[{"name":"networking.istio.io","versions":[{"version":"v1"},{"version":"v1beta1"}]}]}`)
 	case path == "/apis/networking.istio.io/v1":
-		io.WriteString(w, `{"resources":[{"name":"serviceentries"}]}`)
+		fmt.Fprint(w, `{"resources":[{"name":"serviceentries"}]}`)
 	case r.URL.Query().Has("sendInitialEvents"):
 		fail(w, http.StatusUnprocessableEntity, "Invalid", "not supported")
 	case r.URL.Query().Has("watch"):
 		w.(http.Flusher).Flush() //nolint:errcheck // It is one.
 		<-r.Context().Done()
 	case strings.HasSuffix(path, "/serviceentries"), strings.HasSuffix(path, "/services"):
-		io.WriteString(w, list)
+		fmt.Fprint(w, list)
 	default:
 		a.object(w, r)
 	}
@@ -84,7 +83,7 @@ func (a *api) object(w http.ResponseWriter, r *http.Request) {
 		metadata["resourceVersion"], metadata["uid"] = strconv.Itoa(version), "uid-"+name
 		_ = json.NewEncoder(w).Encode(body)
 	case r.Method == http.MethodDelete:
-		io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Success"}`)
+		fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Success"}`)
 	default:
 		fail(w, http.StatusNotFound, "NotFound", "not found")
 	}
@@ -185,41 +184,51 @@ func TestFailures(t *testing.T) {
 		// most is the most requests for 40 objects; 0 means each of them.
 		most int
 	}{
-		{name: "too many requests", want: output.ErrOutput, after: 7 * time.Second, most: inFlight,
+		{
+			name: "too many requests", want: output.ErrOutput, after: 7 * time.Second, most: inFlight,
 			answer: func(w http.ResponseWriter, _ *http.Request, _ map[string]any) bool {
 				w.Header().Set("Retry-After", "7")
 				http.Error(w, "Too many requests, please try again later.", http.StatusTooManyRequests)
 				return true
-			}},
+			},
+		},
 		{name: "unavailable", want: output.ErrOutput, most: inFlight, answer: always(503, "ServiceUnavailable", "apiserver is shutting down")},
 		{name: "time-out of etcd", want: output.ErrOutput, most: inFlight, answer: always(504, "Timeout", "etcdserver: request timed out")},
-		{name: "webhook is down", want: output.ErrOutput, most: inFlight + maxServerErrors,
-			answer: always(500, "InternalError", `failed calling webhook "validation.istio.io": connection refused`)},
+		{
+			name: "webhook is down", want: output.ErrOutput, most: inFlight + maxServerErrors,
+			answer: always(500, "InternalError", `failed calling webhook "validation.istio.io": connection refused`),
+		},
 		{name: "not logged in", want: output.ErrOutput, most: inFlight, answer: always(401, "Unauthorized", "Unauthorized")},
-		{name: "not a Kubernetes answer", want: output.ErrOutput, most: inFlight,
+		{
+			name: "not a Kubernetes answer", want: output.ErrOutput, most: inFlight,
 			answer: func(w http.ResponseWriter, _ *http.Request, _ map[string]any) bool {
 				w.Header().Set("Content-Type", "text/html")
 				w.WriteHeader(http.StatusBadGateway)
-				io.WriteString(w, "<html>bad gateway</html>")
+				fmt.Fprint(w, "<html>bad gateway</html>")
 				return true
-			}},
-		{name: "kind is not served any more", want: output.ErrOutput, most: inFlight,
+			},
+		},
+		{
+			name: "kind is not served any more", want: output.ErrOutput, most: inFlight,
 			answer: func(w http.ResponseWriter, _ *http.Request, _ map[string]any) bool {
 				http.Error(w, "404 page not found", http.StatusNotFound)
 				return true
-			}},
+			},
+		},
 		{name: "no such namespace", want: output.ErrRefused, answer: always(404, "NotFound", `namespaces "registry" not found`)},
 		{name: "invalid", want: output.ErrRefused, answer: always(422, "Invalid", "spec.ports is wrong")},
 		{name: "webhook refuses", want: output.ErrRefused, answer: always(403, "Forbidden", `admission webhook "x" denied the request`)},
 		{name: "too large", want: output.ErrRefused, answer: always(413, "RequestEntityTooLarge", "too large")},
 		{name: "conflict", want: output.ErrConflict, answer: always(409, "Conflict", "the object has been modified")},
-		{name: "a webhook changes what we write", want: output.ErrRefused,
+		{
+			name: "a webhook changes what we write", want: output.ErrRefused,
 			answer: func(w http.ResponseWriter, _ *http.Request, body map[string]any) bool {
 				body["spec"].(map[string]any)["location"] = "MESH_EXTERNAL"  //nolint:errcheck // Else the test fails, as it should.
 				body["metadata"].(map[string]any)["resourceVersion"] = "123" //nolint:errcheck // As above.
 				_ = json.NewEncoder(w).Encode(body)
 				return true
-			}},
+			},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a := newAPI(t)
@@ -305,7 +314,7 @@ func TestClassesInOrder(t *testing.T) {
 		case 0:
 			p.Delete = append(p.Delete, plan.Change{Op: plan.Delete, Key: r.Key, Live: r.Live})
 		default:
-			p.Apply = append(p.Apply, plan.Change{Op: plan.Op(i%3 - 1), Key: r.Key, Object: o, Live: r.Live}) //nolint:gosec // 0 or 1
+			p.Apply = append(p.Apply, plan.Change{Op: plan.Op(i%3 - 1), Key: r.Key, Object: o, Live: r.Live})
 		}
 	}
 	p.Apply = append(p.Apply, create("new.acme").Apply...)
@@ -322,7 +331,7 @@ func TestClassesInOrder(t *testing.T) {
 		}
 		for other := range running {
 			if n := running[other].Load(); other != int(mine) && n > 0 {
-				t.Errorf("%s begins while %d of %s run", mine, n, plan.Op(other)) //nolint:gosec // One of four.
+				t.Errorf("%s begins while %d of %s run", mine, n, plan.Op(other))
 			}
 		}
 		running[mine].Add(-1)

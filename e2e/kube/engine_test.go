@@ -145,11 +145,6 @@ func (b *bridge) awaitSettled(t *testing.T) {
 	})
 }
 
-func (p *place) cleanup(t *testing.T) context.Context {
-	t.Helper()
-	return context.WithoutCancel(t.Context())
-}
-
 // testHandEditsAreHeard edits what a running bridge has published.
 func testHandEditsAreHeard(t *testing.T, p *place) {
 	b := startBridge(t, p)

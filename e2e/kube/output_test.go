@@ -1,6 +1,7 @@
 package kube_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -125,33 +126,35 @@ func testCoOwnedEndpointsGo(t *testing.T, p *place) {
 	}
 }
 
+// foreign makes a ServiceEntry of somebody else in namespace elsewhere, until the test ends.
+func (p *place) foreign(t *testing.T, host string, exportTo ...any) {
+	t.Helper()
+	p.namespace(t, "elsewhere")
+	spec := map[string]any{
+		"hosts": []any{host}, "resolution": "DNS", "ports": []any{map[string]any{"name": "http", "number": int64(80), "protocol": "HTTP"}},
+	}
+	if exportTo != nil {
+		spec["exportTo"] = exportTo
+	}
+	u := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": map[string]any{"name": "foreign-" + host}, "spec": spec,
+	}}
+	if _, err := p.in("elsewhere").Create(t.Context(), u, metav1.CreateOptions{FieldManager: person}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.in("elsewhere").Delete(context.WithoutCancel(t.Context()), u.GetName(), metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // testHostsOfOthers publishes hosts that somebody else has.
 func testHostsOfOthers(t *testing.T, p *place) {
 	p.namespace(t, "acme")
-	p.namespace(t, "elsewhere")
-	foreign := func(host string, exportTo ...any) {
-		t.Helper()
-		spec := map[string]any{
-			"hosts": []any{host}, "resolution": "DNS", "ports": []any{map[string]any{"name": "http", "number": int64(80), "protocol": "HTTP"}},
-		}
-		if exportTo != nil {
-			spec["exportTo"] = exportTo
-		}
-		u := &unstructured.Unstructured{Object: map[string]any{
-			"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": map[string]any{"name": "foreign-" + host}, "spec": spec,
-		}}
-		if _, err := p.in("elsewhere").Create(t.Context(), u, metav1.CreateOptions{FieldManager: person}); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := p.in("elsewhere").Delete(p.cleanup(t), u.GetName(), metav1.DeleteOptions{}); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	foreign("a.acme")
-	foreign("c.acme", ".")
-	foreign("d.acme", "~")
+	p.foreign(t, "a.acme")
+	p.foreign(t, "c.acme", ".")
+	p.foreign(t, "d.acme", "~")
 	service := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": "b"},
 		"spec": map[string]any{"ports": []any{map[string]any{"port": int64(80)}}},
@@ -179,7 +182,7 @@ func testHostsOfOthers(t *testing.T, p *place) {
 		t.Errorf("refused (-want +got):\n%s", diff)
 	}
 	// What is live stays, whoever comes.
-	foreign("e.acme")
+	p.foreign(t, "e.acme")
 	p.Open(t)
 	mustWrite(t, p.out, outputtest.Object("e.acme", "10.0.0.1"))
 }

@@ -84,6 +84,11 @@ spec:
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("a second run wrote what had not changed (-before +after):\n%s", diff)
 	}
+
+	p.foreign(t, "com.acme.taken")
+	register("com.acme.taken", "10.0.0.1:20880")
+	expectPlan(cli.ExitDifferences, `HostConflict: the host "com.acme.taken" belongs to ServiceEntry elsewhere/foreign-com.acme.taken`)
+
 	var out, errs bytes.Buffer
 	code := cli.Main(t.Context(), []string{
 		"plan", "--config", config, "--timeout", "2s", "--live", "kube", "--kubeconfig", unreachable(t),

@@ -60,6 +60,8 @@ type change struct {
 	Fields bool `json:"fields,omitempty"`
 	// Suppressed says that it is not written, because its Registry is observed or paused, or everything is frozen.
 	Suppressed bool `json:"suppressed,omitempty"`
+	// Refused says why the output would refuse it.
+	Refused string `json:"refused,omitempty"`
 
 	before, after int
 }
@@ -120,10 +122,14 @@ func endpoints(s *translate.ServiceEntry) map[string]*translate.Endpoint {
 }
 
 // changes describes everything that the plan has, in its order.
-func changes(p *plan.Plan) []change {
-	out := []change{}
+func changes(state *engine.State) []change {
+	out, p := []change{}, &state.Plan
 	for _, c := range slices.Concat(p.Apply, p.Delete) {
-		out = append(out, describe(c, false))
+		shown := describe(c, false)
+		if f, refused := state.WriteErrors[c.Key]; refused {
+			shown.Refused = f.Err.Error()
+		}
+		out = append(out, shown)
 	}
 	for _, c := range p.Suppressed {
 		out = append(out, describe(c, true))
@@ -157,7 +163,7 @@ func writePlanJSON(w io.Writer, state *engine.State) error {
 		Changes     []change              `json:"changes"`
 		Holds       []hold                `json:"holds"`
 		Diagnostics map[reason.Reason]int `json:"diagnostics"`
-	}{changes(&state.Plan), holds, diagnostics(state)})
+	}{changes(state), holds, diagnostics(state)})
 }
 
 // diagnostics counts by reason.
@@ -196,7 +202,7 @@ func (t textWriter) line(colour, format string, args ...any) {
 
 func writePlanText(w io.Writer, state *engine.State, colour bool) {
 	t := textWriter{w, colour}
-	for _, c := range changes(&state.Plan) {
+	for _, c := range changes(state) {
 		t.change(&c)
 	}
 	for i := range state.Plan.Held {
@@ -228,6 +234,10 @@ func (t textWriter) change(c *change) {
 	}
 	if c.Suppressed {
 		count += " (not written: observed, paused or frozen)"
+	}
+	if c.Refused != "" {
+		colour = red
+		count += " (not written: " + c.Refused + ")"
 	}
 	t.line(colour, "%s %s  %s  %s", sign, c.Object, c.Host, count)
 	t.endpoints(green, "+", c.Added)

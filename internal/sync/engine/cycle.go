@@ -83,7 +83,21 @@ func (e *Engine) dryRun(ctx context.Context) (plan.Plan, *State, error) {
 	e.loop.live.read(fresh, now)
 	state := e.plan(config, now)
 	state.Cycle = e.loop.cycles + 1
+	if checker, ok := e.deps.Output.(output.Checker); ok {
+		state.WriteErrors = refusals(checker, state)
+	}
 	return state.Plan, state, nil
+}
+
+// refusals returns the changes that the output would refuse.
+func refusals(checker output.Checker, state *State) map[translate.Key]Failure {
+	refused := map[translate.Key]Failure{}
+	for _, c := range slices.Concat(state.Plan.Apply, state.Plan.Delete) {
+		if err := checker.Check(c); err != nil {
+			refused[c.Key] = Failure{Err: err, Since: state.Time}
+		}
+	}
+	return refused
 }
 
 // readOutput reads what is live when that is due: at first, from time to time, and when a write has met something unexpected. An output

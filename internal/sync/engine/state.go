@@ -26,7 +26,8 @@ type State struct {
 	Plan plan.Plan
 	// Written is the number of changes that the cycle wrote.
 	Written int
-	// WriteErrors are the objects whose last write failed, by key; they are tried again at Retry.
+	// WriteErrors are the objects whose last write failed, by key; they are tried again at Retry. Behind Engine.Plan they are those
+	// that the output would refuse.
 	WriteErrors map[translate.Key]Failure
 	// Output is the trouble with the output as a whole, nil when there is none. Nothing is written before Retry.
 	Output *Failure

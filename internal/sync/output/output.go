@@ -29,6 +29,12 @@ type Notifier interface {
 	Changed() <-chan struct{}
 }
 
+// Checker is an Output that knows of some changes, without trying them, that it would refuse.
+type Checker interface {
+	// Check returns why Write would refuse the change now, an ErrRefused; nil when it would try.
+	Check(c plan.Change) error
+}
+
 // Result is how one write ended.
 type Result struct {
 	Key translate.Key

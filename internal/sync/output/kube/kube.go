@@ -97,6 +97,7 @@ type Kube struct {
 var (
 	_ output.Output   = (*Kube)(nil)
 	_ output.Notifier = (*Kube)(nil)
+	_ output.Checker  = (*Kube)(nil)
 )
 
 // New returns an output that knows nothing until Run runs. It does no I/O.

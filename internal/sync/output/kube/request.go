@@ -25,8 +25,8 @@ import (
 // noVersion is a resource version that no object of a custom kind ever has: etcd has written other things before the first of them.
 const noVersion = "1"
 
-// claimed says why an object must not be created: somebody else has its host. Objects that are live stay.
-func (k *Kube) claimed(c plan.Change) error {
+// Check implements output.Checker: an object must not be created when somebody else has its host. Objects that are live stay.
+func (k *Kube) Check(c plan.Change) error {
 	if c.Op != plan.Create {
 		return nil
 	}

@@ -88,7 +88,7 @@ func (w *writing) class(ctx context.Context, changes []plan.Change) {
 // write carries out one change; nil when there was no time for it.
 func (w *writing) write(ctx context.Context, c plan.Change) *output.Result {
 	r := &output.Result{Key: c.Key, Op: c.Op}
-	if r.Err = w.kube.claimed(c); r.Err != nil {
+	if r.Err = w.kube.Check(c); r.Err != nil {
 		return r
 	}
 	if !w.admit(ctx) {

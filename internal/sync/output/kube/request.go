@@ -22,7 +22,7 @@ import (
 	"github.com/registry-bridge/registry-bridge/internal/translate"
 )
 
-// noVersion is a resource version that no object of a custom kind ever has: etcd has written other things before the first of them.
+// noVersion is a resource version that no object ever has: etcd counts from 1, and its first write gets 2.
 const noVersion = "1"
 
 // Check implements output.Checker: an object must not be created when somebody else has its host. Objects that are live stay.
@@ -126,6 +126,7 @@ func (k *Kube) patch(ctx context.Context, key translate.Key, fields map[string]a
 // lookAgain reads an object that is not what the plan saw, so that the next plan sees it, and returns the error of the write: a name
 // that somebody else has will not become free by itself.
 func (k *Kube) lookAgain(ctx context.Context, c plan.Change, conflict error) error {
+	k.limiter.Reserve() // It need not wait, but it counts.
 	there, err := k.do(ctx, k.rest.Get(), c.Key)
 	switch {
 	case isGone(err) && c.Live != nil:

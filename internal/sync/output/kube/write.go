@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	// writeBudget is how long Write goes on beginning new requests.
-	writeBudget = time.Second
+	// writeBudget is how long Write goes on beginning new requests. What comes up meanwhile, such as the removal of an endpoint
+	// while thousands of objects are created, waits for its end.
+	writeBudget = 500 * time.Millisecond
 	// requestTimeout is how long the requests of one Write may take together. An API server that needs longer is one that does not
 	// answer.
 	requestTimeout = 3 * time.Second

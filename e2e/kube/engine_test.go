@@ -145,8 +145,9 @@ func (b *bridge) awaitSettled(t *testing.T) {
 	})
 }
 
-// testHandEditsAreHeard edits what a running bridge has published.
-func testHandEditsAreHeard(t *testing.T, p *place) {
+// handEditsAreHeard edits what a running bridge has published.
+func (s *scene) handEditsAreHeard() {
+	t, p := s.T, s.place
 	b := startBridge(t, p)
 	p.out = &settled{expected: map[translate.Key]string{}}
 	b.register([]string{"a.acme", "b.acme"}, "10.0.0.1")
@@ -157,8 +158,12 @@ func testHandEditsAreHeard(t *testing.T, p *place) {
 
 	begin := time.Now()
 	p.edit(t, a, func(object map[string]any) { set(t, object, "MESH_EXTERNAL", "spec", "location") })
-	lab.Await(t, settleLimit, "a changed field is repaired", func(context.Context) error {
-		if got, _, _ := unstructured.NestedString(p.Get(t, a), "spec", "location"); got != "MESH_INTERNAL" {
+	lab.Await(t, settleLimit, "a changed field is repaired", func(ctx context.Context) error {
+		edited, err := p.entries.Get(ctx, a.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if got, _, _ := unstructured.NestedString(edited.Object, "spec", "location"); got != "MESH_INTERNAL" {
 			return fmt.Errorf("location is %q", got)
 		}
 		return nil
@@ -187,8 +192,9 @@ func testHandEditsAreHeard(t *testing.T, p *place) {
 	}
 }
 
-// testRestart kills the API server while a bridge writes, and runs a second bridge over what the first has written.
-func testRestart(t *testing.T, p *place) {
+// restart kills the API server while a bridge writes, and runs a second bridge over what the first has written.
+func (s *scene) restart() {
+	t, p := s.T, s.place
 	all := services(300)
 	b := startBridge(t, p)
 	b.register(all, "10.0.0.1", "10.0.0.2")
@@ -218,8 +224,9 @@ func testRestart(t *testing.T, p *place) {
 	}
 }
 
-// testStopped stops the API server for half a minute, while changes are pending.
-func testStopped(t *testing.T, p *place) {
+// stopped stops the API server for half a minute, while changes are pending.
+func (s *scene) stopped() {
+	t, p := s.T, s.place
 	all := services(50)
 	b := startBridge(t, p)
 	b.register(all, "10.0.0.1", "10.0.0.2")

@@ -32,26 +32,38 @@ const settleLimit = 30 * time.Second
 // person is the field manager of whoever edits by hand.
 const person = "kubectl-edit"
 
+// scene is one test with an empty namespace of the cluster that all tests share.
+type scene struct {
+	*testing.T
+	place *place
+}
+
 // TestKube shares one API server among all tests of this package.
 func TestKube(t *testing.T) {
-	cluster := lab.StartKube(t)
+	c := cluster{lab.StartKube(t)}
 	for _, test := range []struct {
 		name string
-		run  func(*testing.T, *place)
+		run  func(*scene)
 	}{
-		{"ForeignFieldsStay", testForeignFieldsStay},
-		{"CoOwnedEndpointsGo", testCoOwnedEndpointsGo},
-		{"HostsOfOthers", testHostsOfOthers},
-		{"HandEditsAreHeard", testHandEditsAreHeard},
-		{"Restart", testRestart},
-		{"Stopped", testStopped},
-		{"Program", testProgram},
+		{"ForeignFieldsStay", (*scene).foreignFieldsStay},
+		{"CoOwnedEndpointsGo", (*scene).coOwnedEndpointsGo},
+		{"HostsOfOthers", (*scene).hostsOfOthers},
+		{"HandEditsAreHeard", (*scene).handEditsAreHeard},
+		{"Restart", (*scene).restart},
+		{"Stopped", (*scene).stopped},
+		{"Program", (*scene).program},
 	} {
-		t.Run(test.name, func(t *testing.T) { test.run(t, newPlace(t, cluster)) })
+		t.Run(test.name, func(t *testing.T) { test.run(&scene{T: t, place: newPlace(t, c.Kube)}) })
 	}
-	t.Run("Conformance", func(t *testing.T) {
-		outputtest.Run(t, func(t *testing.T) outputtest.Place { return newPlace(t, cluster) })
-	})
+	t.Run("Conformance", func(t *testing.T) { outputtest.Run(t, c.place) })
+}
+
+// cluster is the API server of all tests.
+type cluster struct{ *lab.Kube }
+
+func (c cluster) place(t *testing.T) outputtest.Place {
+	t.Helper()
+	return newPlace(t, c.Kube)
 }
 
 // place is the namespace, and what a person sees and does there.

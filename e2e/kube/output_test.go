@@ -64,8 +64,9 @@ func set(t *testing.T, object map[string]any, value any, path ...string) {
 	}
 }
 
-// testForeignFieldsStay adds to an object by hand, and wants to see nothing of it: what Live does not show is not written.
-func testForeignFieldsStay(t *testing.T, p *place) {
+// foreignFieldsStay adds to an object by hand, and wants to see nothing of it: what Live does not show is not written.
+func (s *scene) foreignFieldsStay() {
+	t, p := s.T, s.place
 	out, a := p.Open(t), outputtest.Object("a.acme", "10.0.0.1")
 	a.ServiceEntry.Addresses = nil
 	mustWrite(t, out, a)
@@ -100,8 +101,9 @@ func testForeignFieldsStay(t *testing.T, p *place) {
 	}
 }
 
-// testCoOwnedEndpointsGo lets somebody else apply the endpoints that are there, so that dropping ours alone would leave them.
-func testCoOwnedEndpointsGo(t *testing.T, p *place) {
+// coOwnedEndpointsGo lets somebody else apply the endpoints that are there, so that dropping ours alone would leave them.
+func (s *scene) coOwnedEndpointsGo() {
+	t, p := s.T, s.place
 	out, a := p.Open(t), outputtest.Object("a.acme", "10.0.0.1")
 	mustWrite(t, out, a)
 	spec, _ := p.Get(t, a.Key)["spec"].(map[string]any)
@@ -149,8 +151,9 @@ func (p *place) foreign(t *testing.T, host string, exportTo ...any) {
 	})
 }
 
-// testHostsOfOthers publishes hosts that somebody else has.
-func testHostsOfOthers(t *testing.T, p *place) {
+// hostsOfOthers publishes hosts that somebody else has.
+func (s *scene) hostsOfOthers() {
+	t, p := s.T, s.place
 	p.namespace(t, "acme")
 	p.foreign(t, "a.acme")
 	p.foreign(t, "c.acme", ".")
@@ -169,14 +172,14 @@ func testHostsOfOthers(t *testing.T, p *place) {
 		outputtest.Object("d.acme"), outputtest.Object("e.acme")) {
 		switch {
 		case errors.Is(r.Err, output.ErrRefused) && strings.Contains(r.Err.Error(), string(reason.HostConflict)):
-			refused[r.Key.Name] = r.Err.Error()[strings.Index(r.Err.Error(), "belongs to"):]
+			_, refused[r.Key.Name], _ = strings.Cut(r.Err.Error(), " belongs to ")
 		case r.Err != nil:
 			t.Errorf("%s: %v", r.Key, r.Err)
 		}
 	}
 	want := map[string]string{
-		"a.acme": "belongs to ServiceEntry elsewhere/foreign-a.acme", "b.acme": "belongs to Service acme/b",
-		"c.acme": "belongs to ServiceEntry elsewhere/foreign-c.acme",
+		"a.acme": "ServiceEntry elsewhere/foreign-a.acme", "b.acme": "Service acme/b",
+		"c.acme": "ServiceEntry elsewhere/foreign-c.acme",
 	}
 	if diff := cmp.Diff(want, refused); diff != "" {
 		t.Errorf("refused (-want +got):\n%s", diff)

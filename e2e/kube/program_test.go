@@ -18,8 +18,9 @@ import (
 	"github.com/registry-bridge/registry-bridge/internal/sync/output/outputtest"
 )
 
-// testProgram runs the commands run and plan.
-func testProgram(t *testing.T, p *place) {
+// program runs the commands run and plan.
+func (s *scene) program() {
+	t, p := s.T, s.place
 	zk := zktest.New(zktest.Options{})
 	if err := zk.Start(context.WithoutCancel(t.Context())); err != nil {
 		t.Fatal(err)

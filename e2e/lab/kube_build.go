@@ -91,7 +91,7 @@ func buildKubernetes(ctx context.Context, program string, progress io.Writer) er
 	}()
 	build := exec.CommandContext(ctx, "go", "build", "-mod=readonly", "-ldflags", "-s -w", "-o", program+".new", kubeAPIServer)
 	build.Dir = dir
-	build.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-buildvcs=false")
+	build.Env = append(build.Environ(), "GOWORK=off", "GOFLAGS=-buildvcs=false")
 	if output, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s: %w\n%s", kubeAPIServer, err, output)
 	}

@@ -47,7 +47,7 @@ func feeds() []feedName { return []feedName{feedOwn, feedOthers, feedServices} }
 
 // Run keeps the mirror up to date until ctx ends, and returns when all that it started has ended.
 func (k *Kube) Run(ctx context.Context) {
-	// client-go's own words go where ours go; what matters to a person is logged by failed and listed.
+	// What matters to a person is logged by failed and works; the words of client-go are dropped.
 	ctx = klog.NewContext(ctx, logr.Discard())
 	defer k.http.CloseIdleConnections()
 	if !k.awaitServed(ctx) {

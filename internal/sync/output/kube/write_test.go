@@ -29,6 +29,8 @@ type api struct {
 	*httptest.Server
 	// answer, when it is set, may answer a request about one object itself; it reports whether it did.
 	answer func(w http.ResponseWriter, r *http.Request, body map[string]any) bool
+	// versions are those of networking.istio.io, newest first.
+	versions []string
 
 	mu       sync.Mutex
 	version  int
@@ -38,7 +40,7 @@ type api struct {
 
 func newAPI(t *testing.T) *api {
 	t.Helper()
-	a := &api{version: 100}
+	a := &api{version: 100, versions: []string{"v1", "v1beta1"}}
 	a.Server = httptest.NewServer(a)
 	t.Cleanup(a.Close)
 	return a
@@ -50,8 +52,10 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	switch path := r.URL.Path; {
 	case path == "/apis":
-		fmt.Fprint(w, `{"groups":[{"name":"networking.istio.io","versions":[{"version":"v1"},{"version":"v1beta1"}]}]}`)
-	case path == "/apis/networking.istio.io/v1":
+		fmt.Fprintf(w, `{"groups":[{"name":"networking.istio.io","versions":[{"version":"%s"}]}]}`, strings.Join(a.versions, `"},{"version":"`))
+	case path == "/apis/networking.istio.io/v2":
+		fmt.Fprint(w, `{"resources":[{"name":"gateways"}]}`)
+	case strings.HasPrefix(path, "/apis/") && strings.Count(path, "/") == 3:
 		fmt.Fprint(w, `{"resources":[{"name":"serviceentries"}]}`)
 	case r.URL.Query().Has("sendInitialEvents"):
 		fail(w, http.StatusUnprocessableEntity, "Invalid", "not supported")
@@ -164,6 +168,32 @@ func TestWrittenFields(t *testing.T) {
 	}
 	if live, err := k.Live(t.Context()); err != nil || len(live) > 0 {
 		t.Errorf("live is %v, %v", live, err)
+	}
+}
+
+func TestServedVersion(t *testing.T) {
+	for want, versions := range map[string][]string{
+		"v1":       {"v2", "v1", "v1beta1"},
+		"v1beta1":  {"v2", "v1beta1", "v1alpha3"},
+		"v1alpha3": {"v1alpha3"},
+	} {
+		a := newAPI(t)
+		a.versions = versions
+		k := a.open(t)
+		results := k.Write(t.Context(), create("a.acme"))
+		if got := a.bodies[0]["apiVersion"]; got != "networking.istio.io/"+want || results[0].Err != nil {
+			t.Errorf("of %v, %v was chosen; results %+v", versions, got, results)
+		}
+	}
+	a := newAPI(t)
+	a.versions = []string{"v2"}
+	k, err := New(Options{Config: &rest.Config{Host: a.URL}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.http.CloseIdleConnections()
+	if version, err := k.servedVersion(t.Context()); !errors.Is(err, errNotServed) {
+		t.Errorf("without ServiceEntries: %q, %v", version, err)
 	}
 }
 

@@ -208,7 +208,7 @@ func (s *scene) restart() {
 	})
 	p.cluster.Kill()
 	b.register(all[:10], "10.0.0.2")
-	p.cluster.Start(t)
+	p.cluster.startAgain()
 	b.register(all, "10.0.0.1", "10.0.0.2")
 	p.await(t, all, "10.0.0.1", "10.0.0.2")
 	b.awaitSettled(t)

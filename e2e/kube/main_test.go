@@ -40,7 +40,7 @@ type scene struct {
 
 // TestKube shares one API server among all tests of this package.
 func TestKube(t *testing.T) {
-	c := cluster{lab.StartKube(t)}
+	c := cluster{Kube: lab.StartKube(t), owner: t}
 	for _, test := range []struct {
 		name string
 		run  func(*scene)
@@ -53,22 +53,27 @@ func TestKube(t *testing.T) {
 		{"Stopped", (*scene).stopped},
 		{"Program", (*scene).program},
 	} {
-		t.Run(test.name, func(t *testing.T) { test.run(&scene{T: t, place: newPlace(t, c.Kube)}) })
+		t.Run(test.name, func(t *testing.T) { test.run(&scene{T: t, place: newPlace(t, c)}) })
 	}
 	t.Run("Conformance", func(t *testing.T) { outputtest.Run(t, c.place) })
 }
 
-// cluster is the API server of all tests.
-type cluster struct{ *lab.Kube }
+// cluster is the API server of all tests. It lives as long as its owner, also when another test starts it again.
+type cluster struct {
+	*lab.Kube
+	owner *testing.T
+}
+
+func (c cluster) startAgain() { c.Start(c.owner) }
 
 func (c cluster) place(t *testing.T) outputtest.Place {
 	t.Helper()
-	return newPlace(t, c.Kube)
+	return newPlace(t, c)
 }
 
 // place is the namespace, and what a person sees and does there.
 type place struct {
-	cluster *lab.Kube
+	cluster cluster
 	client  dynamic.Interface
 	entries dynamic.ResourceInterface
 	// stop ends the output that Open returned last.
@@ -77,9 +82,9 @@ type place struct {
 }
 
 // newPlace empties the namespace, which it makes at first.
-func newPlace(t *testing.T, cluster *lab.Kube) *place {
+func newPlace(t *testing.T, c cluster) *place {
 	t.Helper()
-	p := &place{cluster: cluster, client: cluster.Client(t), stop: func() {}}
+	p := &place{cluster: c, client: c.Client(t), stop: func() {}}
 	p.namespace(t, namespace)
 	p.entries = p.in(namespace)
 	if err := p.client.Resource(serviceEntries()).Namespace(namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {

@@ -166,6 +166,11 @@ func (s *scene) hostsOfOthers() {
 	if _, err := services.Create(t.Context(), service, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := services.Delete(context.WithoutCancel(t.Context()), "b", metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
 	out := p.Open(t)
 	refused := map[string]string{}
 	for _, r := range write(t, out, outputtest.Object("a.acme"), outputtest.Object("b.acme"), outputtest.Object("c.acme"),

@@ -45,10 +45,12 @@ const (
 
 func feeds() []feedName { return []feedName{feedOwn, feedOthers, feedServices} }
 
+// quiet drops the words of client-go: what matters to a person is in a Result, or logged by failed and works.
+func quiet(ctx context.Context) context.Context { return klog.NewContext(ctx, logr.Discard()) }
+
 // Run keeps the mirror up to date until ctx ends, and returns when all that it started has ended.
 func (k *Kube) Run(ctx context.Context) {
-	// What matters to a person is logged by failed and works; the words of client-go are dropped.
-	ctx = klog.NewContext(ctx, logr.Discard())
+	ctx = quiet(ctx)
 	defer k.http.CloseIdleConnections()
 	if !k.awaitServed(ctx) {
 		return

@@ -28,7 +28,7 @@ var errServer = errors.New("the API server had an error")
 
 // Write implements output.Output. What removes endpoints is written before everything else begins, and so on, class by class.
 func (k *Kube) Write(ctx context.Context, p plan.Plan) []output.Result {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(quiet(ctx), requestTimeout)
 	defer cancel()
 	w := &writing{kube: k, begin: time.Now()}
 	changes := slices.Concat(p.Apply, p.Delete)

@@ -3,9 +3,10 @@ package reason
 import "slices"
 
 // All returns every reason in the order of the documentation: what is dropped, what is noted, what is held.
-func All() []Info { return slices.Concat(drops(), notes(), guards()) }
+func All() []Info { return slices.Concat(instances(), services(), notes(), guards()) }
 
-func drops() []Info {
+// instances are the reasons why one instance is not published.
+func instances() []Info {
 	return []Info{
 		{
 			MalformedURL, Drop, "The registered URL cannot be read.",
@@ -43,6 +44,12 @@ func drops() []Info {
 			Unusable, Drop, "The registry says that the instance takes no traffic: it is down, starting, disabled, or has weight 0.",
 			"Nothing, when that is so. The detail names the state.",
 		},
+	}
+}
+
+// services are the reasons why a service, or a part of it, is not published.
+func services() []Info {
+	return []Info{
 		{
 			UnitUnreadable, Drop, "What the registry holds for this service could not be read; what was published of it stays.",
 			"Look at the detail. Access rules of the registry that hide it from the bridge are the usual cause.",

@@ -334,21 +334,6 @@ func TestFolderThatVanishes(t *testing.T) {
 	}
 }
 
-func TestFolderThatCannotBeWritten(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("root may write anywhere")
-	}
-	f := newFolder(t)
-	d := f.open(t)
-	if err := os.Chmod(f.path, 0o500); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.Chmod(f.path, 0o700) })
-	if err := apply(t, d, outputtest.Object("a.acme")); !errors.Is(err, output.ErrOutput) {
-		t.Errorf("write: %v, want ErrOutput", err)
-	}
-}
-
 func TestOpenFails(t *testing.T) {
 	f := newFolder(t)
 	f.put(t, "file", "")

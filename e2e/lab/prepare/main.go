@@ -26,6 +26,9 @@ func prepare() error {
 			return err
 		}
 	}
-	_, err := lab.PrepareKubernetes(ctx, os.Stderr)
+	if _, err := lab.PrepareKubernetes(ctx, os.Stderr); err != nil {
+		return err
+	}
+	_, err := lab.PrepareConsul(ctx, os.Stderr)
 	return err
 }

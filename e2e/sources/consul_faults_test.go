@@ -28,8 +28,8 @@ func (s *consulScene) reset(t *testing.T) {
 	s.EmptyCatalog(t)
 	s.SetToken(t, consulToken, readRules)
 	s.leader, s.followers = s.Leader(t)
-	register(t, s.leader, "a", "node-1", "10.0.0.1", api.HealthPassing)
-	register(t, s.leader, "b", "node-2", "10.0.0.2", api.HealthPassing)
+	register(t, s.leader, placed{"a", "node-1", "10.0.0.1"}, api.HealthPassing)
+	register(t, s.leader, placed{"b", "node-2", "10.0.0.2"}, api.HealthPassing)
 	s.AwaitReplication(t)
 }
 
@@ -76,7 +76,7 @@ func leaderKilled(t *testing.T, s *consulScene) {
 		})
 	})
 	leader, _ := s.Leader(t)
-	register(t, leader, "a", "node-1", "10.0.0.3", api.HealthPassing)
+	register(t, leader, placed{"a", "node-1", "10.0.0.3"}, api.HealthPassing)
 	follower.wait("change after the election", allOf(is("a", "10.0.0.3:80"), is("b", "10.0.0.2:80")))
 	killed.Start(t)
 	dead.wait("change, once the server is back", allOf(is("a", "10.0.0.3:80"), is("b", "10.0.0.2:80")))
@@ -93,7 +93,7 @@ func agentRestarted(t *testing.T, s *consulScene) {
 		agent.Start(t)
 	})
 	agent.Stop(t)
-	register(t, s.leader, "a", "node-1", "10.0.0.3", api.HealthPassing)
+	register(t, s.leader, placed{"a", "node-1", "10.0.0.3"}, api.HealthPassing)
 	deregister(t, s.leader, "b", "node-2")
 	agent.Start(t)
 	w.wait("what happened meanwhile", allOf(is("a", "10.0.0.3:80"), is("b")))
@@ -108,8 +108,8 @@ func tokenSwapped(t *testing.T, s *consulScene, rules string) {
 	other := consulOther
 	running.during("as before", both(), after, func() {
 		running.token.Store(&other)
-		register(t, s.leader, "a", "node-1", "10.0.0.1", api.HealthPassing, api.HealthPassing) // So that queries end.
-		register(t, s.leader, "c", "node-3", "10.0.0.4", api.HealthPassing)
+		register(t, s.leader, placed{"a", "node-1", "10.0.0.1"}, api.HealthPassing, api.HealthPassing) // So that queries end.
+		register(t, s.leader, placed{"c", "node-3", "10.0.0.4"}, api.HealthPassing)
 	})
 	begun := watchConsul(t, s.followers[0], consulOther)
 	begun.refusedAtOnce(consulToken, consulOther)
@@ -137,7 +137,7 @@ func tokenUnknown(t *testing.T, s *consulScene) {
 	unknown := "33333333-7a0e-4a0c-9b0e-3f5c52d1cccc"
 	running.during("as before", both(), after, func() {
 		running.token.Store(&unknown)
-		register(t, s.leader, "a", "node-1", "10.0.0.1", api.HealthPassing, api.HealthPassing)
+		register(t, s.leader, placed{"a", "node-1", "10.0.0.1"}, api.HealthPassing, api.HealthPassing)
 	})
 	watchConsul(t, s.followers[0], unknown).refusedAtOnce(unknown)
 }
@@ -154,7 +154,7 @@ func checksFlapping(t *testing.T, s *consulScene) {
 				statuses[0] = []string{api.HealthPassing, api.HealthCritical}[i%2]
 				statuses[1+i%4] = api.HealthPassing
 			}
-			register(t, s.leader, "a", "node-1", "10.0.0.1", statuses...)
+			register(t, s.leader, placed{"a", "node-1", "10.0.0.1"}, statuses...)
 		}
 	}
 	flap(1, api.HealthCritical)
@@ -169,7 +169,7 @@ func checksFlapping(t *testing.T, s *consulScene) {
 	}
 	start := time.Now()
 	flap(400, "")
-	register(t, s.leader, "a", "node-1", "10.0.0.1", api.HealthPassing, api.HealthPassing, api.HealthPassing, api.HealthPassing, api.HealthPassing)
+	register(t, s.leader, placed{"a", "node-1", "10.0.0.1"}, api.HealthPassing, api.HealthPassing, api.HealthPassing, api.HealthPassing, api.HealthPassing)
 	w.wait("rest", both())
 	// Two at once, two a second, and the last.
 	if n, most := w.upserts.Load()-upserts, int64(time.Since(start).Seconds()*2)+3; n > most {
@@ -226,14 +226,14 @@ func maintenance(t *testing.T, s *consulScene) {
 
 func sameIDOnTwoNodes(t *testing.T, s *consulScene) {
 	t.Helper()
-	register(t, s.leader, "a", "node-2", "10.0.0.5", api.HealthPassing)
+	register(t, s.leader, placed{"a", "node-2", "10.0.0.5"}, api.HealthPassing)
 	w := watchConsul(t, s.followers[0], consulToken)
 	w.wait("both instances", is("a", "10.0.0.1:80", "10.0.0.5:80"))
-	register(t, s.leader, "a", "node-1", "10.0.0.1", api.HealthCritical)
+	register(t, s.leader, placed{"a", "node-1", "10.0.0.1"}, api.HealthCritical)
 	w.wait("one down", is("a", "10.0.0.5:80"))
 	deregister(t, s.leader, "a", "node-2")
 	w.wait("the other gone", is("a"))
-	register(t, s.leader, "a", "node-1", "10.0.0.1", api.HealthPassing)
+	register(t, s.leader, placed{"a", "node-1", "10.0.0.1"}, api.HealthPassing)
 	w.wait("the one up", is("a", "10.0.0.1:80"))
 }
 
@@ -242,16 +242,16 @@ func snapshotRestored(t *testing.T, s *consulScene) {
 	t.Helper()
 	snapshot := s.Snapshot(t)
 	for i := range 50 {
-		register(t, s.leader, "a", "node-1", "10.0.1."+strconv.Itoa(i), api.HealthPassing)
+		register(t, s.leader, placed{"a", "node-1", "10.0.1."+strconv.Itoa(i)}, api.HealthPassing)
 	}
-	register(t, s.leader, "c", "node-3", "10.0.0.4", api.HealthPassing)
+	register(t, s.leader, placed{"c", "node-3", "10.0.0.4"}, api.HealthPassing)
 	deregister(t, s.leader, "b", "node-2")
 	s.AwaitReplication(t)
 	w := watchConsul(t, s.followers[0], consulToken)
 	w.wait("first state", allOf(is("a", "10.0.1.49:80"), is("b"), is("c", "10.0.0.4:80")))
 	s.Restore(t, snapshot)
 	w.wait("state of the snapshot", allOf(both(), func(state sourcetest.State) bool { return state.Service("c") == nil }))
-	register(t, s.leader, "a", "node-1", "10.0.0.3", api.HealthPassing)
+	register(t, s.leader, placed{"a", "node-1", "10.0.0.3"}, api.HealthPassing)
 	w.wait("change", allOf(is("a", "10.0.0.3:80"), is("b", "10.0.0.2:80")))
 	if errs := w.failures(); len(errs) > 0 {
 		t.Logf("runs ended with %v", errs)
@@ -273,6 +273,6 @@ func quorumLost(t *testing.T, s *consulScene) {
 	}
 	s.AwaitReady(t)
 	leader, _ := s.Leader(t)
-	register(t, leader, "a", "node-1", "10.0.0.3", api.HealthPassing)
+	register(t, leader, placed{"a", "node-1", "10.0.0.3"}, api.HealthPassing)
 	w.wait("change", allOf(is("a", "10.0.0.3:80"), is("b", "10.0.0.2:80")))
 }

@@ -23,7 +23,7 @@ import (
 
 const (
 	// consulToken is the token of the source, consulOther one that it is swapped for.
-	consulToken = "11111111-7a0e-4a0c-9b0e-3f5c52d1aaaa" //nolint:gosec // Of servers that live for one test.
+	consulToken = "11111111-7a0e-4a0c-9b0e-3f5c52d1aaaa"
 	consulOther = "22222222-7a0e-4a0c-9b0e-3f5c52d1bbbb"
 	// readRules is what the documentation asks for.
 	readRules = `service_prefix "" { policy = "read" } node_prefix "" { policy = "read" }`
@@ -222,16 +222,19 @@ func allOf(list ...func(sourcetest.State) bool) func(sourcetest.State) bool {
 	}
 }
 
+// placed says of which service an instance is, on which node, and at which address.
+type placed struct{ service, node, address string }
+
 // register registers an instance at port 80, with a check of each status.
-func register(t *testing.T, at *lab.ConsulServer, service, node, address string, statuses ...string) {
+func register(t *testing.T, at *lab.ConsulServer, p placed, statuses ...string) {
 	t.Helper()
-	id := service + "-1"
+	id := p.service + "-1"
 	r := &api.CatalogRegistration{
-		Node: node, Address: "10.255.0.1", Service: &api.AgentService{ID: id, Service: service, Address: address, Port: 80},
+		Node: p.node, Address: "10.255.0.1", Service: &api.AgentService{ID: id, Service: p.service, Address: p.address, Port: 80},
 	}
 	for i, status := range statuses {
 		r.Checks = append(r.Checks, &api.HealthCheck{
-			Node: node, CheckID: id + "-check-" + strconv.Itoa(i), Name: "check", Status: status, ServiceID: id,
+			Node: p.node, CheckID: id + "-check-" + strconv.Itoa(i), Name: "check", Status: status, ServiceID: id,
 		})
 	}
 	if _, err := at.Client.Catalog().Register(r, nil); err != nil {

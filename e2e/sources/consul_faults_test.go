@@ -242,7 +242,7 @@ func snapshotRestored(t *testing.T, s *consulScene) {
 	t.Helper()
 	snapshot := s.Snapshot(t)
 	for i := range 50 {
-		register(t, s.leader, placed{"a", "node-1", "10.0.1."+strconv.Itoa(i)}, api.HealthPassing)
+		register(t, s.leader, placed{"a", "node-1", "10.0.1." + strconv.Itoa(i)}, api.HealthPassing)
 	}
 	register(t, s.leader, placed{"c", "node-3", "10.0.0.4"}, api.HealthPassing)
 	deregister(t, s.leader, "b", "node-2")

@@ -167,13 +167,16 @@ func (s *scene) restore() {
 	}
 }
 
-// logged fails when the bridge has not told its operator something.
+// logged fails when the bridge does not tell its operator something. A line may come through the pipe after what it tells of is seen.
 func (s *scene) logged(texts ...string) {
 	s.t.Helper()
 	for _, text := range texts {
-		if !strings.Contains(s.bridge.Process().Output(), text) {
-			s.t.Errorf("the log does not say %q", text)
-		}
+		lab.Await(s.t, recoveryLimit, "the log says "+text, func(context.Context) error {
+			if !strings.Contains(s.bridge.Process().Output(), text) {
+				return errors.New("it does not say so yet")
+			}
+			return nil
+		})
 	}
 }
 

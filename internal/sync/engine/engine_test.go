@@ -94,31 +94,6 @@ func TestBurstIsWrittenOnce(t *testing.T) {
 	})
 }
 
-func TestChurnOfOneServiceIsPaced(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHarness(t)
-		h.start()
-		h.sink.Synced()
-		h.after(time.Second)
-		for i := range 1000 { // 2,000 providers of one service, restarting one by one at 20 each second.
-			h.register("a", fmt.Sprintf("10.0.%d.%d", i/250, i%250+1))
-			<-time.After(50 * time.Millisecond)
-		}
-		h.after(1200 * time.Millisecond)
-		if got := h.countWrites(""); got < 45 || got > 60 {
-			t.Errorf("50 s of changes of one service made %d writes, want about one each second", got)
-		}
-		h.wantEndpoints(map[string][]string{"a": {"10.0.3.250:20881"}})
-		h.after(10 * time.Second)
-		for i := range 4 { // Single changes are written at once, also in a small series.
-			address := fmt.Sprintf("10.1.0.%d", i+1)
-			h.register("a", address)
-			h.after(150 * time.Millisecond)
-			h.wantEndpoints(map[string][]string{"a": {address + ":20881"}})
-		}
-	})
-}
-
 func TestRestlessServiceDoesNotDelayOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t)

@@ -32,22 +32,38 @@ type retries struct {
 	paced time.Time
 }
 
-// pace is the token bucket of one object: the service behind it may change as often as it likes, but its object is written paceBurst
-// times in a row and then once each paceInterval.
+// pace is how often one object was written lately. A change is written at once, and so is the next, because an instance that restarts is
+// two; what follows them waits until the object has been left alone for paceInterval. The first two are free again once it has been
+// left alone for paceRest.
+//
+//	changes  | | | | | | | | | | | | |            |
+//	writes   | |         |         |              |
+//	         0 0.1      1.1       2.1            ≥ 4.1 s
+//
+// A service may change as often as it likes: each write of its object is a whole list of endpoints for every proxy of the mesh. A
+// second is what a removal may take.
 type pace struct {
-	tokens float64
-	at     time.Time
+	// run counts the writes since the last rest, up to paceBurst; at is when the last was.
+	run int
+	at  time.Time
 }
 
 const (
-	paceBurst    = 5
+	paceBurst    = 2
 	paceInterval = time.Second
+	paceRest     = 2 * paceInterval
 )
 
-// fill returns the tokens at a time.
-func (p pace) fill(now time.Time) float64 {
-	return min(paceBurst, p.tokens+now.Sub(p.at).Seconds()/paceInterval.Seconds())
+// next returns when the object may be written again.
+func (p pace) next() time.Time {
+	if p.run < paceBurst {
+		return p.at
+	}
+	return p.at.Add(paceInterval)
 }
+
+// rested reports whether the object has been left alone for so long that its pace may be forgotten.
+func (p pace) rested(now time.Time) bool { return now.Sub(p.at) >= paceRest }
 
 func newRetries() retries {
 	return retries{objects: map[translate.Key]Failure{}, paces: map[translate.Key]pace{}}
@@ -61,11 +77,7 @@ func (r *retries) paused(now time.Time) bool {
 // due returns the part of p whose objects do not wait.
 func (r *retries) due(p plan.Plan, now time.Time) plan.Plan {
 	r.paced = time.Time{}
-	for key, bucket := range r.paces {
-		if bucket.fill(now) == paceBurst {
-			delete(r.paces, key)
-		}
-	}
+	maps.DeleteFunc(r.paces, func(_ translate.Key, p pace) bool { return p.rested(now) })
 	if len(r.objects) > 0 || len(r.paces) > 0 {
 		p.Apply, p.Delete = r.ready(p.Apply, now), r.ready(p.Delete, now)
 	}
@@ -79,27 +91,24 @@ func (r *retries) ready(changes []plan.Change, now time.Time) []plan.Change {
 		if f, failed := r.objects[c.Key]; failed && now.Before(f.Retry) {
 			continue
 		}
-		if bucket, recent := r.paces[c.Key]; recent {
-			if missing := 1 - bucket.fill(now); missing > 0 {
-				next := now.Add(time.Duration(missing * float64(paceInterval)))
-				if r.paced.IsZero() || next.Before(r.paced) {
-					r.paced = next
-				}
-				continue
+		if next := r.paces[c.Key].next(); now.Before(next) {
+			if r.paced.IsZero() || next.Before(r.paced) {
+				r.paced = next
 			}
+			continue
 		}
 		ready = append(ready, c)
 	}
 	return ready
 }
 
-// wrote takes a token for a write of the object.
+// wrote notes a write of the object.
 func (r *retries) wrote(key translate.Key, now time.Time) {
-	tokens := float64(paceBurst)
-	if bucket, recent := r.paces[key]; recent {
-		tokens = bucket.fill(now)
+	run := 1
+	if last, recent := r.paces[key]; recent && !last.rested(now) {
+		run = min(last.run+1, paceBurst)
 	}
-	r.paces[key] = pace{tokens: tokens - 1, at: now}
+	r.paces[key] = pace{run: run, at: now}
 }
 
 // keepOnly forgets the failures of objects that need no write any more.

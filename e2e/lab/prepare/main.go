@@ -29,6 +29,9 @@ func prepare() error {
 	if _, err := lab.PrepareKubernetes(ctx, os.Stderr); err != nil {
 		return err
 	}
-	_, err := lab.PrepareConsul(ctx, os.Stderr)
+	if _, err := lab.PrepareConsul(ctx, os.Stderr); err != nil {
+		return err
+	}
+	_, err := lab.PrepareIstiod(ctx, os.Stderr)
 	return err
 }

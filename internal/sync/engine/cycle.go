@@ -143,6 +143,9 @@ func (e *Engine) plan(config *Config, now time.Time) *State {
 func (e *Engine) write(ctx context.Context, state *State) (more bool) {
 	l := &e.loop
 	l.retries.keepOnly(&state.Plan)
+	if checker, ok := e.deps.Output.(output.Checker); ok {
+		l.retries.recheck(&state.Plan, checker.Check)
+	}
 	if l.retries.paused(state.Time) {
 		return false
 	}
@@ -202,6 +205,9 @@ func (e *Engine) take(results []output.Result, p *plan.Plan, state *State) (trou
 		}
 	}
 	if failed != nil {
+		if state.Written > 0 {
+			l.retries.output.Attempts = 0 // It is slow, not down.
+		}
 		e.outputFailed(failed.Err, failed.RetryAfter, now)
 		return true
 	}

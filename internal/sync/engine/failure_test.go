@@ -270,3 +270,78 @@ func TestOutputThatDoesNothingIsTrouble(t *testing.T) {
 		}
 	})
 }
+
+// checker is an output that hears of changes, and knows what it would refuse.
+type checker struct {
+	notifier
+	check func(plan.Change) error
+}
+
+func (c checker) Check(change plan.Change) error { return c.check(change) }
+
+func TestTakenObjectIsWrittenWhenItIsFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		changed := make(chan struct{}, 1)
+		var taken error
+		h := newHarness(t)
+		h.engine = engine.New(engine.Deps{
+			Store: h.store, Output: checker{notifier{h.memory, changed}, func(plan.Change) error { return taken }},
+			Translate: translateNaively, Compute: computeNaively,
+		})
+		taken = fmt.Errorf("%w: HostConflict", output.ErrTaken)
+		h.memory.Break(failing(taken, 0))
+		h.start()
+		h.register("a", "10.0.0.1")
+		h.sink.Synced()
+		h.after(20 * time.Minute)
+		if got := h.countWrites(""); got > 15 {
+			t.Errorf("%d tries while it is taken", got)
+		}
+		taken = nil
+		h.memory.Break(outputtest.Faults{})
+		changed <- struct{}{}
+		h.after(150 * time.Millisecond)
+		h.wantEndpoints(map[string][]string{"a": {"10.0.0.1:20881"}})
+	})
+}
+
+func TestFailedObjectWaitsAMinuteAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.memory.Break(failing(output.ErrFailed, 0, "bad"))
+		h.start()
+		h.register("bad", "10.0.0.1")
+		h.sink.Synced()
+		for i := range 30 {
+			h.register("good", fmt.Sprintf("10.0.0.%d", i+1))
+			h.after(time.Minute)
+			h.wantEndpoints(map[string][]string{"good": {fmt.Sprintf("10.0.0.%d:20881", i+1)}})
+		}
+		if got := h.countWrites("bad"); got < 30 || got > 55 {
+			t.Errorf("%d tries in half an hour, want about one each minute", got)
+		}
+	})
+}
+
+func TestOutputThatIsSlowIsNotPausedLongerAndLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		written := map[time.Time]bool{} // One each time.
+		h.memory.Break(outputtest.Faults{Write: func(plan.Change) (time.Duration, error) {
+			if written[time.Now()] {
+				return time.Second, output.ErrOutput
+			}
+			written[time.Now()] = true
+			return 0, nil
+		}})
+		h.start()
+		for i := range 60 {
+			h.register(fmt.Sprintf("s%d", i), "10.0.0.1")
+		}
+		h.sink.Synced()
+		h.after(70 * time.Second)
+		if got := len(h.memory.Endpoints()); got != 60 {
+			t.Errorf("%d of 60 written in 70 s", got)
+		}
+	})
+}

@@ -79,7 +79,7 @@ func (m *metrics) wrote(r output.Result) {
 	case r.Err == nil:
 	case errors.Is(r.Err, output.ErrConflict):
 		result = "conflict"
-	case errors.Is(r.Err, output.ErrOutput):
+	case errors.Is(r.Err, output.ErrOutput), errors.Is(r.Err, output.ErrFailed):
 		result = "unavailable"
 	default:
 		result = "refused"

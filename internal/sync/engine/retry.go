@@ -139,6 +139,21 @@ func (r *retries) forgive() {
 	}
 }
 
+// recheck lets objects be tried now that were refused because of others, and would not be any more.
+func (r *retries) recheck(p *plan.Plan, check func(plan.Change) error) {
+	if len(r.objects) == 0 {
+		return
+	}
+	for _, c := range p.Apply {
+		f, failed := r.objects[c.Key]
+		if failed && errors.Is(f.Err, output.ErrTaken) && check(c) == nil {
+			f.Retry, f.Attempts = time.Time{}, 0
+			r.objects[c.Key] = f
+			r.changed = true
+		}
+	}
+}
+
 // failed notes the failure of one object and reports whether it is news. A first conflict is tried again at once, because it only says
 // that somebody else wrote; whoever conflicts again and again waits like all others.
 func (r *retries) failed(key translate.Key, err error, after time.Duration, now time.Time) (news bool) {
@@ -147,7 +162,11 @@ func (r *retries) failed(key translate.Key, err error, after time.Duration, now 
 	if known {
 		f.Since = last.Since
 	}
-	wait := backoff(f.Attempts, maxObjectRetry)
+	limit := maxObjectRetry
+	if errors.Is(err, output.ErrFailed) {
+		limit = maxOutputRetry
+	}
+	wait := backoff(f.Attempts, limit)
 	if !known && errors.Is(err, output.ErrConflict) {
 		wait = 0
 	}

@@ -5,6 +5,7 @@ package output
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
@@ -31,7 +32,7 @@ type Notifier interface {
 
 // Checker is an Output that knows of some changes, without trying them, that it would refuse.
 type Checker interface {
-	// Check returns why Write would refuse the change now, an ErrRefused; nil when it would try.
+	// Check returns why Write would refuse the change now, an ErrTaken; nil when it would try. When that ends, a Notifier tells.
 	Check(c plan.Change) error
 }
 
@@ -53,6 +54,11 @@ var (
 	ErrConflict = errors.New("object changed since it was read")
 	// ErrRefused: the output refuses this object. It backs off alone.
 	ErrRefused = errors.New("object refused")
+	// ErrTaken is an ErrRefused: somebody else has the name or the host of this object. When a Checker does not say so any more, it is
+	// tried again at once.
+	ErrTaken = fmt.Errorf("%w because of another one", ErrRefused)
+	// ErrFailed: the output failed, perhaps over this object only. It backs off alone, as long as the output would at most.
+	ErrFailed = errors.New("object could not be written")
 	// ErrOutput: the output as a whole is in trouble. Everything backs off.
 	ErrOutput = errors.New("output unavailable")
 )

@@ -22,17 +22,25 @@ type claims struct {
 	mu     sync.Mutex
 	byName map[types.NamespacedName]claim
 	byHost map[string][]types.NamespacedName
+	// wanted are the objects of which find has returned that they are in our way.
+	wanted map[types.NamespacedName]bool
 }
 
 func newClaims() *claims {
-	return &claims{byName: map[types.NamespacedName]claim{}, byHost: map[string][]types.NamespacedName{}}
+	return &claims{
+		byName: map[types.NamespacedName]claim{}, byHost: map[string][]types.NamespacedName{},
+		wanted: map[types.NamespacedName]bool{},
+	}
 }
 
-// set replaces what an object claims; an empty claim removes it.
-func (c *claims) set(name types.NamespacedName, claim claim) {
+// set replaces what an object claims; an empty claim removes it. It reports whether the object was in our way, and perhaps is no more.
+func (c *claims) set(name types.NamespacedName, claim claim) (freed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.replace(name, claim)
+	freed = c.wanted[name]
+	delete(c.wanted, name)
+	return freed
 }
 
 func (c *claims) replace(name types.NamespacedName, claim claim) {
@@ -54,27 +62,32 @@ func (c *claims) replace(name types.NamespacedName, claim claim) {
 	}
 }
 
-// reset replaces everything.
-func (c *claims) reset(items []*item) {
+// reset replaces everything, and reports what set does.
+func (c *claims) reset(items []*item) (freed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	freed = len(c.wanted) > 0
+	clear(c.wanted)
 	clear(c.byName)
 	clear(c.byHost)
 	for _, i := range items {
 		c.replace(i.name(), i.claim)
 	}
+	return freed
 }
 
-// find returns who else has the host of o in view of those who would see o. An object of o's own name does not count: the API server
-// itself refuses a second one.
+// find returns who else has the name of o, or its host in view of those who would see o.
 func (c *claims) find(o *translate.Object) (owner types.NamespacedName, found bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	own := types.NamespacedName{Namespace: o.Key.Namespace, Name: o.Key.Name}
+	if _, taken := c.byName[own]; taken {
+		c.wanted[own] = true
+		return own, true
+	}
 	for _, name := range c.byHost[strings.ToLower(o.ServiceEntry.Host)] {
-		if name.Namespace == o.Key.Namespace && name.Name == o.Key.Name {
-			continue
-		}
 		if inView(o.ServiceEntry.ExportTo, o.Key.Namespace, c.byName[name].exportTo, name.Namespace) {
+			c.wanted[name] = true
 			return name, true
 		}
 	}

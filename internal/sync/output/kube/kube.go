@@ -20,7 +20,8 @@
 //
 //	409                                         output.ErrConflict; the object is read anew before Write returns
 //	no connection, 401, 408, 429, 5xx           output.ErrOutput, and nothing more is sent
-//	500 for some objects while others succeed   output.ErrRefused for those
+//	500, no answer within 3 s                   the same for 3 objects, if no other was written; else output.ErrFailed for each
+//	name or host of somebody else               output.ErrTaken, without being sent when a watch has told of it
 //	any other 4xx                               output.ErrRefused
 //
 // A webhook that is down is a 500 (or 4xx when it has failurePolicy Ignore it is none at all); one that refuses is a 4xx.
@@ -78,6 +79,8 @@ type Kube struct {
 	dynamic  dynamic.Interface
 	metadata metadata.Interface
 	limiter  *rate.Limiter
+	// parallel is how many requests of the next Write may be in flight; 429 halves it.
+	parallel int
 
 	mirror *mirror
 	// claims are the hosts of others, by the watch that tells of them.
@@ -116,7 +119,7 @@ func New(opts Options) (*Kube, error) {
 	}
 	k := &Kube{
 		opts: opts, log: opts.Logger, http: client,
-		limiter: rate.NewLimiter(requestsPerSecond, requestBurst),
+		limiter: rate.NewLimiter(requestsPerSecond, requestBurst), parallel: inFlight,
 		mirror:  newMirror(),
 		claims:  map[feedName]*claims{feedOwn: newClaims(), feedOthers: newClaims(), feedServices: newClaims()},
 		changed: make(chan struct{}, 1), synced: make(chan struct{}),

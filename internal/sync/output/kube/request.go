@@ -25,18 +25,25 @@ import (
 // noVersion is a resource version that no object ever has: etcd counts from 1, and its first write gets 2.
 const noVersion = "1"
 
-// Check implements output.Checker: an object must not be created when somebody else has its host. Objects that are live stay.
+var errForeign = fmt.Errorf("%w: there is an object of this name that is not ours", output.ErrTaken)
+
+// Check implements output.Checker: an object must not be created when somebody else has its name or its host. Objects that are live
+// stay.
 func (k *Kube) Check(c plan.Change) error {
 	if c.Op != plan.Create {
 		return nil
 	}
 	for _, feed := range feeds() {
-		if owner, found := k.claims[feed].find(c.Object); found {
+		owner, found := k.claims[feed].find(c.Object)
+		switch {
+		case found && feed != feedServices && owner == (types.NamespacedName{Namespace: c.Key.Namespace, Name: c.Key.Name}):
+			return errForeign
+		case found:
 			kind := "ServiceEntry"
 			if feed == feedServices {
 				kind = "Service"
 			}
-			return fmt.Errorf("%w: %s: the host %q belongs to %s %s", output.ErrRefused, reason.HostConflict, c.Object.ServiceEntry.Host, kind, owner)
+			return fmt.Errorf("%w: %s: the host %q belongs to %s %s", output.ErrTaken, reason.HostConflict, c.Object.ServiceEntry.Host, kind, owner)
 		}
 	}
 	return nil
@@ -134,7 +141,7 @@ func (k *Kube) lookAgain(ctx context.Context, c plan.Change, conflict error) err
 	case err != nil:
 		return fmt.Errorf("%w: %w", output.ErrConflict, conflict) // The watch tells, or the next attempt does.
 	case there.object == nil && c.Op == plan.Create:
-		return fmt.Errorf("%w: there is an object of this name that is not ours", output.ErrRefused)
+		return errForeign
 	default:
 		k.mirror.saw(there)
 	}
@@ -169,6 +176,8 @@ func classify(err error) (time.Duration, error) {
 		return 0, nil
 	case errors.Is(err, output.ErrConflict), errors.Is(err, output.ErrRefused), errors.Is(err, output.ErrOutput):
 		return 0, err
+	case errors.Is(err, context.DeadlineExceeded):
+		return 0, fmt.Errorf("%w: %w: %w", output.ErrOutput, errServer, err)
 	case !errors.As(err, &status):
 		return 0, fmt.Errorf("%w: %w", output.ErrOutput, err)
 	}

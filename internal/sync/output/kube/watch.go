@@ -237,8 +237,8 @@ func (f *feed) Update(object any) error {
 	if err != nil {
 		return err
 	}
-	f.kube.claims[f.name].set(i.name(), i.claim)
-	if f.name == feedOwn && f.kube.mirror.saw(i) {
+	news := f.kube.claims[f.name].set(i.name(), i.claim)
+	if f.name == feedOwn && f.kube.mirror.saw(i) || news {
 		f.kube.signal()
 	}
 	return nil
@@ -250,8 +250,8 @@ func (f *feed) Delete(object any) error {
 	if err != nil {
 		return err
 	}
-	f.kube.claims[f.name].set(i.name(), claim{})
-	if f.name == feedOwn && f.kube.mirror.gone(i) {
+	news := f.kube.claims[f.name].set(i.name(), claim{})
+	if f.name == feedOwn && f.kube.mirror.gone(i) || news {
 		f.kube.signal()
 	}
 	return nil
@@ -267,8 +267,8 @@ func (f *feed) Replace(objects []any, version string) error {
 		}
 		items[n] = i
 	}
-	f.kube.claims[f.name].reset(items)
-	if f.name == feedOwn && f.kube.mirror.replace(items, version) {
+	news := f.kube.claims[f.name].reset(items)
+	if f.name == feedOwn && f.kube.mirror.replace(items, version) || news {
 		f.kube.signal()
 	}
 	f.kube.listed(f.name)

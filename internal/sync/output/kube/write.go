@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/registry-bridge/registry-bridge/internal/sync/output"
 	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
 )
@@ -19,11 +21,12 @@ const (
 	// requestTimeout is how long the requests of one Write may take together. An API server that needs longer is one that does not
 	// answer.
 	requestTimeout = 3 * time.Second
-	// maxServerErrors is how many objects may be answered with 500 before nothing more is tried, as long as no other was written.
+	// maxServerErrors is how many objects may end with an errServer before nothing more is tried, as long as no other was written.
 	maxServerErrors = 3
 )
 
-// errServer marks a 500: an error that may be about one object only.
+// errServer marks an error that may be about one object only: a 500, or no answer in time. A webhook that breaks or hangs on one object
+// looks like that, and so does one that is down.
 var errServer = errors.New("the API server had an error")
 
 // Write implements output.Output. What removes endpoints is written before everything else begins, and so on, class by class.
@@ -41,6 +44,11 @@ func (k *Kube) Write(ctx context.Context, p plan.Plan) []output.Result {
 		changes = changes[end:]
 	}
 	w.judge()
+	if w.tooMany {
+		k.parallel = max(1, k.parallel/2)
+	} else {
+		k.parallel = min(inFlight, k.parallel+1)
+	}
 	return w.results
 }
 
@@ -53,8 +61,9 @@ type writing struct {
 	results []output.Result
 	// stopped says that nothing more is begun.
 	stopped bool
-	// written and serverErrors count how requests ended.
+	// written and serverErrors count how requests ended; tooMany says that one was too many (429).
 	written, serverErrors int
+	tooMany               bool
 }
 
 // class writes changes of one kind, several at a time, and returns when all that were begun have ended.
@@ -71,7 +80,7 @@ func (w *writing) class(ctx context.Context, changes []plan.Change) {
 		return next - 1
 	}
 	var group sync.WaitGroup
-	for range min(inFlight, len(changes)) {
+	for range min(w.kube.parallel, len(changes)) {
 		group.Go(func() {
 			for n := take(); n >= 0; n = take() {
 				results[n] = w.write(ctx, changes[n])
@@ -100,6 +109,7 @@ func (w *writing) write(ctx context.Context, c plan.Change) *output.Result {
 	r.RetryAfter, r.Err = classify(err)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.tooMany = w.tooMany || apierrors.IsTooManyRequests(err)
 	switch {
 	case r.Err == nil:
 		w.written++
@@ -126,11 +136,14 @@ func (w *writing) admit(ctx context.Context) bool {
 	return false
 }
 
-// judge decides what the 500s were about: as long as other objects can be written, about their objects.
+// judge decides what each errServer was about: its object, unless there are several and no object was written.
 func (w *writing) judge() {
+	if w.written == 0 && w.serverErrors >= maxServerErrors {
+		return
+	}
 	for i := range w.results {
-		if r := &w.results[i]; w.written > 0 && errors.Is(r.Err, errServer) {
-			r.Err = fmt.Errorf("%w, while others are written: %v", output.ErrRefused, r.Err) //nolint:errorlint // It is no ErrOutput any more.
+		if r := &w.results[i]; errors.Is(r.Err, errServer) {
+			r.Err = fmt.Errorf("%w: %v", output.ErrFailed, r.Err) //nolint:errorlint // It is no ErrOutput any more.
 			r.RetryAfter = 0
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/registry-bridge/registry-bridge/internal/sync/output"
@@ -291,12 +292,16 @@ func TestPoisonousObjectStopsOnlyItself(t *testing.T) {
 		return poison
 	}
 	for _, r := range k.Write(t.Context(), create(names(20)...)) {
-		if poison := r.Key.Name == "s000.acme"; poison != errors.Is(r.Err, output.ErrRefused) || errors.Is(r.Err, output.ErrOutput) {
+		if poison := r.Key.Name == "s000.acme"; poison != errors.Is(r.Err, output.ErrFailed) || errors.Is(r.Err, output.ErrOutput) {
 			t.Errorf("%s: %v", r.Key, r.Err)
 		}
 	}
 	if got := len(a.seen()); got != 20 {
 		t.Errorf("%d requests, want 20", got)
+	}
+	// Nor does it when there is nothing else to write.
+	if r := k.Write(t.Context(), create("s000.acme"))[0]; !errors.Is(r.Err, output.ErrFailed) || errors.Is(r.Err, output.ErrOutput) {
+		t.Errorf("alone: %v", r.Err)
 	}
 }
 
@@ -321,15 +326,88 @@ func TestHangingServer(t *testing.T) {
 		<-r.Context().Done()
 		return true
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	results := k.Write(ctx, create(names(20)...))
+	hang := func(names ...string) []output.Result {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		return k.Write(ctx, create(names...))
+	}
+	results := hang(names(20)...)
 	if len(results) != inFlight {
 		t.Errorf("%d results, want %d", len(results), inFlight)
 	}
 	for _, r := range results {
 		if !errors.Is(r.Err, output.ErrOutput) {
 			t.Errorf("result is %+v", r)
+		}
+	}
+	// One alone may be an object over which a webhook hangs.
+	if r := hang("a.acme")[0]; !errors.Is(r.Err, output.ErrFailed) || errors.Is(r.Err, output.ErrOutput) {
+		t.Errorf("alone: %+v", r)
+	}
+}
+
+func TestTooManyRequestsAreFewerNextTime(t *testing.T) {
+	a := newAPI(t)
+	k := a.open(t)
+	var running atomic.Int32
+	a.answer = func(w http.ResponseWriter, _ *http.Request, _ map[string]any) bool {
+		defer running.Add(-1)
+		if running.Add(1) == 1 {
+			<-time.After(5 * time.Millisecond)
+			return false
+		}
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "Too many requests, please try again later.", http.StatusTooManyRequests)
+		return true
+	}
+	for range 3 {
+		k.Write(t.Context(), create(names(10)...))
+	}
+	for _, r := range k.Write(t.Context(), create(names(10)...)) {
+		if r.Err != nil {
+			t.Errorf("%s: %v", r.Key, r.Err)
+		}
+	}
+	for range inFlight {
+		k.Write(t.Context(), plan.Plan{})
+	}
+	if k.parallel != inFlight {
+		t.Errorf("%d in flight for ever", k.parallel)
+	}
+}
+
+func TestEndOfAClaimIsTold(t *testing.T) {
+	a := newAPI(t)
+	k := a.open(t)
+	told := func() bool {
+		select {
+		case <-k.Changed():
+			return true
+		default:
+			return false
+		}
+	}
+	told()
+	mine := create("a.acme").Apply[0]
+	for _, theirs := range []*item{
+		{ObjectMeta: metav1.ObjectMeta{Namespace: "elsewhere", Name: "x"}, claim: claim{hosts: []string{"a.acme"}}},
+		{ObjectMeta: metav1.ObjectMeta{Namespace: mine.Key.Namespace, Name: "a.acme"}, claim: claim{hosts: []string{"b.acme"}}},
+	} {
+		feed := &feed{kube: k, name: feedOthers}
+		if err := feed.Add(theirs); err != nil {
+			t.Fatal(err)
+		}
+		if told() {
+			t.Error("a claim that is in nobody's way is told")
+		}
+		if err := k.Check(mine); !errors.Is(err, output.ErrTaken) || !errors.Is(err, output.ErrRefused) {
+			t.Errorf("check: %v", err)
+		}
+		if err := feed.Delete(theirs); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.Check(mine); err != nil || !told() {
+			t.Errorf("the end of a claim is not told, or %v", err)
 		}
 	}
 }

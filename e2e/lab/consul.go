@@ -31,6 +31,8 @@ type ConsulOptions struct {
 	Servers int
 	// ACL turns ACLs on, with default deny; ConsulManagementToken then may do everything.
 	ACL bool
+	// Certificates let every server serve HTTPS too.
+	Certificates *Certificates
 	// Settings go into the configuration of every server and win over those of the lab.
 	Settings map[string]any
 }
@@ -44,14 +46,15 @@ type Consul struct {
 
 // ConsulServer is one server of a cluster. It keeps its address through everything.
 type ConsulServer struct {
-	// Addr is host:port of the HTTP API.
-	Addr string
+	// Addr is host:port of the HTTP API, Secure that of the same over HTTPS.
+	Addr, Secure string
 	// Client asks this server, with ConsulManagementToken where there are ACLs. Its connections are not kept.
 	Client *api.Client
 
 	name, program, dir string
 	serf               string
 	settings           map[string]any
+	ports              map[string]int
 	process            *Process
 	// owner is the test that started the cluster: the server outlives a subtest that starts it again.
 	owner testing.TB
@@ -83,6 +86,9 @@ func StartConsul(t testing.TB, options ConsulOptions) *Consul {
 				"tokens": map[string]any{"initial_management": c.token, "agent": c.token},
 			}
 		}
+		if options.Certificates != nil {
+			s.serveHTTPS(t, options.Certificates)
+		}
 		maps.Copy(s.settings, options.Settings)
 	}
 	c.Start(t)
@@ -95,12 +101,13 @@ func newConsulServer(t testing.TB, name, program, token string) *ConsulServer {
 	s := &ConsulServer{
 		Addr: loopback(httpPort), serf: loopback(serfPort), name: name, program: program, dir: t.TempDir(), owner: t,
 	}
+	s.ports = map[string]int{
+		"http": httpPort, "serf_lan": serfPort, "server": raftPort, "serf_wan": -1, "dns": -1, "grpc": -1, "grpc_tls": -1,
+	}
 	s.settings = map[string]any{
 		"server": true, "node_name": name, "data_dir": filepath.Join(s.dir, "data"),
 		"bind_addr": "127.0.0.1", "client_addr": "127.0.0.1", "advertise_addr": "127.0.0.1",
-		"ports": map[string]int{
-			"http": httpPort, "serf_lan": serfPort, "server": raftPort, "serf_wan": -1, "dns": -1, "grpc": -1, "grpc_tls": -1,
-		},
+		"ports":                s.ports,
 		"performance":          map[string]any{"raft_multiplier": 1},
 		"retry_interval":       "1s",
 		"disable_update_check": true,
@@ -114,6 +121,16 @@ func newConsulServer(t testing.TB, name, program, token string) *ConsulServer {
 	}
 	s.Client = client
 	return s
+}
+
+func (s *ConsulServer) serveHTTPS(t testing.TB, certificates *Certificates) {
+	t.Helper()
+	port := FreePort(t)
+	s.Secure = loopback(port)
+	s.ports["https"] = port
+	s.settings["tls"] = map[string]any{"https": map[string]string{
+		"cert_file": certificates.ServerKeyAndCert, "key_file": certificates.ServerKeyAndCert,
+	}}
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

@@ -2,6 +2,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,10 +23,15 @@ import (
 	"github.com/registry-bridge/registry-bridge/e2e/lab"
 )
 
+// Namespace is where the Registry is, and its objects. In a cluster it has to exist.
+const Namespace = "dubbo"
+
 // Options configures a bridge. Durations that are 0 keep the program's defaults.
 type Options struct {
 	// Program is the path of the binary, see Build.
 	Program string
+	// Source is what the Registry has as its source, in YAML's flow style. When it is empty, that is a ZooKeeper with the next three fields.
+	Source string
 	// Servers are the registry's, each as host:port.
 	Servers []string
 	// Root is the layout's root, "/dubbo" when empty.
@@ -35,6 +41,10 @@ type Options struct {
 	DeleteAfter    time.Duration
 	// HoldFor is that of the guard against mass removal, and of an empty source.
 	HoldFor time.Duration
+	// Kubeconfig says how to reach the API server that is the output. When it is empty, that is the folder Out.
+	Kubeconfig string
+	// Flags are further flags for the program.
+	Flags []string
 }
 
 // Bridge is one configured bridge, running or not.
@@ -43,7 +53,7 @@ type Bridge struct {
 	Out string
 
 	program string
-	config  string
+	flags   []string
 	http    string
 	process *lab.Process
 }
@@ -55,13 +65,19 @@ func New(t testing.TB, options Options) *Bridge {
 	b := &Bridge{
 		Out:     filepath.Join(dir, "out"),
 		program: options.Program,
-		config:  filepath.Join(dir, "registry.yaml"),
 		http:    net.JoinHostPort("127.0.0.1", strconv.Itoa(lab.FreePort(t))),
+	}
+	config := filepath.Join(dir, "registry.yaml")
+	b.flags = append([]string{"run", "--config", config, "--listen", b.http}, options.Flags...)
+	if options.Kubeconfig != "" {
+		b.flags = append(b.flags, "--kubeconfig", options.Kubeconfig)
+	} else {
+		b.flags = append(b.flags, "--output-dir", b.Out)
 	}
 	if err := os.Mkdir(b.Out, 0o750); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(b.config, options.manifest(), 0o600); err != nil {
+	if err := os.WriteFile(config, options.manifest(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -81,26 +97,24 @@ func Build(dir string) (string, error) {
 }
 
 func (o Options) manifest() []byte {
-	root := o.Root
-	if root == "" {
-		root = "/dubbo"
-	}
 	var b strings.Builder
-	fmt.Fprintf(&b, `apiVersion: registry-bridge.io/v1alpha1
+	b.WriteString(`apiVersion: registry-bridge.io/v1alpha1
 kind: Registry
-metadata: {name: dubbo, namespace: dubbo}
+metadata: {name: ` + Namespace + `, namespace: ` + Namespace + `}
 spec:
-  source:
-    zookeeper:
-      servers: ["%s"]
-`, strings.Join(o.Servers, `", "`))
+`)
 	line := func(indent int, key string, d time.Duration) {
 		if d > 0 {
 			fmt.Fprintf(&b, "%s%s: %s\n", strings.Repeat(" ", indent), key, d)
 		}
 	}
-	line(6, "sessionTimeout", o.SessionTimeout)
-	fmt.Fprintf(&b, "      layouts: [{type: DubboInterface, root: %s}]\n", root)
+	if o.Source != "" {
+		fmt.Fprintf(&b, "  source: %s\n", o.Source)
+	} else {
+		fmt.Fprintf(&b, "  source:\n    zookeeper:\n      servers: [\"%s\"]\n", strings.Join(o.Servers, `", "`))
+		line(6, "sessionTimeout", o.SessionTimeout)
+		fmt.Fprintf(&b, "      layouts: [{type: DubboInterface, root: %s}]\n", cmp.Or(o.Root, "/dubbo"))
+	}
 	b.WriteString("  guards:\n    massRemoval:\n      maxPercent: 30\n")
 	line(6, "holdFor", o.HoldFor)
 	line(4, "emptyGrace", o.EmptyGrace)
@@ -111,8 +125,7 @@ spec:
 // Start starts the program. It returns at once.
 func (b *Bridge) Start(t testing.TB) {
 	t.Helper()
-	b.process = lab.StartProcess(t, "registry-bridge", b.program, "run",
-		"--config", b.config, "--output-dir", b.Out, "--listen", b.http)
+	b.process = lab.StartProcess(t, "registry-bridge", b.program, b.flags...)
 }
 
 // Stop asks the program to end and waits until it did.

@@ -92,7 +92,7 @@ spec:
 
 	var out, errs bytes.Buffer
 	code := cli.Main(t.Context(), []string{
-		"plan", "--config", config, "--timeout", "2s", "--live", "kube", "--kubeconfig", unreachable(t),
+		"plan", "--config", config, "--timeout", "2s", "--live", "kube", "--instance", "a", "--kubeconfig", unreachable(t),
 	}, cli.Streams{Out: &out, Err: &errs})
 	if code != cli.ExitError || !strings.Contains(errs.String(), "--timeout") || !strings.Contains(errs.String(), "refused") {
 		t.Errorf("plan ended with %d: %s%s", code, &out, &errs)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -22,6 +23,9 @@ import (
 	"github.com/registry-bridge/registry-bridge/internal/translate"
 )
 
+// folderInstance is the instance of a bridge that writes into a folder, when nothing is said: a folder has one bridge.
+const folderInstance = "standalone"
+
 // bridgeFlags are the flags of all commands that read registries.
 type bridgeFlags struct {
 	config     []string
@@ -37,8 +41,9 @@ func (f *bridgeFlags) register(cmd *cobra.Command, logLevel string) {
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.config, "config", nil, "`FILE|DIR` with Registries; may be given several times")
 	f.output.register(cmd)
-	flags.StringVar(&f.instance, "instance", "standalone",
-		"`ID` of this bridge, the value of the label "+translate.LabelInstance+"; objects with another one are never touched")
+	flags.StringVar(&f.instance, "instance", "",
+		"`ID` of this bridge, the value of the label "+translate.LabelInstance+"; objects with another one are never touched. In a cluster each "+
+			"bridge needs one of its own, the same at each start; for a folder it is "+folderInstance+" when nothing is said")
 	flags.StringVar(&f.secretsDir, "secrets-dir", "", "`DIR` with the secrets that Registries refer to, as DIR/NAMESPACE/NAME/KEY; read again at each connection")
 	flags.StringVar(&f.logFormat, "log-format", "text", "`FORMAT` of logs: text or json")
 	flags.StringVar(&f.logLevel, "log-level", logLevel, "least `LEVEL` that is logged: debug, info, warn or error")
@@ -49,9 +54,22 @@ func (f *bridgeFlags) check(cmd *cobra.Command) error {
 	if len(f.config) == 0 {
 		return fmt.Errorf("--config is needed, e.g. --config examples/zookeeper-dubbo.yaml; see %q", cmd.CommandPath()+" --help")
 	}
-	if f.instance == "" || len(validation.IsValidLabelValue(f.instance)) > 0 {
+	if len(validation.IsValidLabelValue(f.instance)) > 0 {
 		return fmt.Errorf("--instance %q needs 1 to 63 letters, digits, '-', '_' and '.', e.g. dubbo-bridge", f.instance)
 	}
+	return nil
+}
+
+// identify sets the instance for an output of this kind when the command line does not. It does not make one up for a cluster, where
+// bridges that do not know of each other would share it and undo each other's objects.
+func (f *bridgeFlags) identify(kind string) error {
+	if f.instance != "" {
+		return nil
+	}
+	if kind == outputKube {
+		return errors.New("a Kubernetes API server needs --instance: an id that no other bridge of the cluster has, the same at each start, e.g. --instance dubbo-bridge")
+	}
+	f.instance = folderInstance
 	return nil
 }
 

@@ -43,7 +43,7 @@ func newPlanCommand(colour bool) *cobra.Command {
 			"Exit codes: 0 nothing to write (always with yaml), 1 error, 2 there are differences."),
 		Example: lines(
 			"  registry-bridge plan --config examples/zookeeper-dubbo.yaml --output-dir ./out",
-			"  registry-bridge plan --config examples/zookeeper-dubbo.yaml --live kube --context production",
+			"  registry-bridge plan --config examples/zookeeper-dubbo.yaml --live kube --instance dubbo-bridge",
 			"  registry-bridge plan --config examples/zookeeper-dubbo.yaml -o yaml | kubectl apply --dry-run=server -f -"),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -55,6 +55,9 @@ func newPlanCommand(colour bool) *cobra.Command {
 			}
 			kind, err := f.output.resolve("live")
 			if err != nil {
+				return err
+			}
+			if err := f.identify(kind); err != nil {
 				return err
 			}
 			return makePlan(cmd, &f, kind)

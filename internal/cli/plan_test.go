@@ -99,6 +99,9 @@ func TestPlanFails(t *testing.T) {
 	if got.code != cli.ExitError || !strings.Contains(got.err, "of Registry dubbo/shop (") || !strings.Contains(got.err, "--timeout") {
 		t.Errorf("got %+v, want the source that cannot be read, and why", got)
 	}
+	if got := run(t, "plan", "--config", w.config, "--live", "kube"); got.code != cli.ExitError || !strings.Contains(got.err, "needs --instance") {
+		t.Errorf("got %+v", got)
+	}
 	if got := run(t, "plan", "--config", w.config, "-o", "table"); got.code != cli.ExitError {
 		t.Errorf("got %+v", got)
 	}

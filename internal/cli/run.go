@@ -53,7 +53,7 @@ func newRunCommand() *cobra.Command {
 			"HTTP (read-only): /healthz, /readyz, /metrics, /debug/state."),
 		Example: lines(
 			"  registry-bridge run --config examples/zookeeper-dubbo.yaml --output-dir ./out",
-			"  registry-bridge run --config examples/zookeeper-dubbo.yaml --output kube --kubeconfig ~/.kube/config",
+			"  registry-bridge run --config examples/zookeeper-dubbo.yaml --output kube --instance dubbo-bridge",
 			"  registry-bridge run --config /etc/registry-bridge --secrets-dir /etc/registry-bridge-secrets \\",
 			"      --output-dir /var/lib/registry-bridge --listen :8080 --log-format json"),
 		Args: cobra.NoArgs,
@@ -67,6 +67,9 @@ func newRunCommand() *cobra.Command {
 			}
 			if kind == "" {
 				return fmt.Errorf("--output kube or --output-dir is needed, e.g. --output-dir ./out; see %q", cmd.CommandPath()+" --help")
+			}
+			if err := f.identify(kind); err != nil {
+				return err
 			}
 			log, err := newLogger(cmd.ErrOrStderr(), f.logFormat, f.logLevel)
 			if err != nil {

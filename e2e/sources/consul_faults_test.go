@@ -250,7 +250,10 @@ func snapshotRestored(t *testing.T, s *consulScene) {
 	w := watchConsul(t, s.followers[0], consulToken)
 	w.wait("first state", allOf(is("a", "10.0.1.49:80"), is("b"), is("c", "10.0.0.4:80")))
 	s.Restore(t, snapshot)
-	w.wait("state of the snapshot", allOf(both(), func(state sourcetest.State) bool { return state.Service("c") == nil }))
+	restored := time.Now()
+	// Less than the wait of the shortest query.
+	w.Wait(t, "state of the snapshot", 10*time.Second, allOf(both(), func(state sourcetest.State) bool { return state.Service("c") == nil }))
+	t.Logf("state of the snapshot %s after it was restored", time.Since(restored).Round(time.Millisecond))
 	register(t, s.leader, placed{"a", "node-1", "10.0.0.3"}, api.HealthPassing)
 	w.wait("change", allOf(is("a", "10.0.0.3:80"), is("b", "10.0.0.2:80")))
 	if errs := w.failures(); len(errs) > 0 {

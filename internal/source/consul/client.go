@@ -22,6 +22,11 @@ const (
 	// maxLastContact is how long ago the server that answered may have heard of its leader. Followers of a healthy cluster are below a
 	// second. It is Consul's own limit for what counts as a lost leader, several times over.
 	maxLastContact = 10 * time.Second
+	// noNode is a node that there is not. A query that asks for the order of distance from a node is answered by a server and not from the
+	// copy that the agent keeps by a stream of events (use_streaming_backend, the default): answers from that copy do not say what ACLs
+	// have hidden, nor whether there is a leader, and do not end when a snapshot is restored. There is no distance from a node that there
+	// is not, so nothing is sorted.
+	noNode = "registry-bridge.none"
 	// maxErrorText is how much of a refusal is repeated in an error.
 	maxErrorText = 200
 )
@@ -67,6 +72,9 @@ type question struct {
 type answer struct {
 	body  []byte
 	index uint64
+	// unchanged says that the index is still that of the question, abandoned that it came back so before the wait was over: Consul ends
+	// all blocking queries with what they had when a snapshot replaces its data, and the index may be one that the data never reaches.
+	unchanged, abandoned bool
 }
 
 // statusError is an answer with another status than 200.
@@ -97,12 +105,13 @@ func (c *client) get(ctx context.Context, q question) (answer, error) {
 	}
 	opts := &api.QueryOptions{
 		Datacenter: c.cfg.Datacenter, Namespace: c.cfg.Namespace, Partition: c.cfg.Partition, Filter: q.filter,
-		AllowStale: !q.leader, WaitIndex: q.index, Token: token,
+		AllowStale: !q.leader, WaitIndex: q.index, Token: token, Near: noNode,
 	}
 	if q.index != 0 {
 		opts.WaitTime = q.wait
 	}
 	var body json.RawMessage
+	asked := time.Now()
 	meta, err := c.raw.Query(q.path, &body, opts.WithContext(ctx))
 	if err != nil {
 		return answer{}, classed(err, token)
@@ -111,7 +120,10 @@ func (c *client) get(ctx context.Context, q question) (answer, error) {
 		return answer{}, err
 	}
 	// An index of 0 would ask for an answer at once, again and again.
-	return answer{body: body, index: max(meta.LastIndex, 1)}, nil
+	a := answer{body: body, index: max(meta.LastIndex, 1)}
+	a.unchanged = q.index != 0 && a.index == q.index
+	a.abandoned = a.unchanged && time.Since(asked) < q.wait
+	return a, nil
 }
 
 // believable says what is wrong with an answer by its headers.

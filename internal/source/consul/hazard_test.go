@@ -231,41 +231,6 @@ func TestNoLeader(t *testing.T) {
 	r.wait("what happened meanwhile", func(s sourcetest.State) bool { return s.Service("a") == nil && is(s, "b", "10.0.0.2:80") })
 }
 
-// TestRewind: after the restoration of a snapshot indexes are lower, and changes are seen all the same.
-func TestRewind(t *testing.T) {
-	t.Parallel()
-	s := serve(t, consultest.Options{})
-	two(s)
-	for i := range 100 {
-		s.Register(registration("a", "node-1", "10.0.0.1", 81+i))
-	}
-	s.Register(registration("a", "node-1", "10.0.0.1", 80))
-	r := watch(t, s, nil)
-	r.settled(s, 3)
-	s.Rewind()
-	r.steady(grace, "as before", both)
-	s.Register(registration("a", "node-1", "10.0.0.3", 80))
-	r.wait("change", func(s sourcetest.State) bool { return is(s, "a", "10.0.0.3:80") })
-	s.Register(registration("c", "node-1", "10.0.0.3", 80))
-	r.wait("new service", func(s sourcetest.State) bool { return is(s, "c", "10.0.0.3:80") })
-}
-
-// TestSilentReplacement: behind one address another server takes over, with other data and lower indexes, and no query ends.
-func TestSilentReplacement(t *testing.T) {
-	t.Parallel()
-	s := serve(t, consultest.Options{})
-	two(s)
-	r := watch(t, s, nil)
-	r.settled(s, 3)
-	s.Stop()
-	s.Wipe()
-	start(t, s)
-	s.Register(registration("a", "node-1", "10.0.0.1", 80))
-	r.wait("what is there now", func(s sourcetest.State) bool {
-		return is(s, "a", "10.0.0.1:80") && s.Service("b") == nil && len(s.Skipped) == 0
-	})
-}
-
 // TestServiceReturns: it is deleted when the catalogue says so, not asked for afterwards, and found again.
 func TestServiceReturns(t *testing.T) {
 	t.Parallel()

@@ -54,7 +54,8 @@ type listing struct {
 	index uint64
 	// wentBack says that an answer had a lower index than the one before.
 	wentBack bool
-	// afresh asks for an answer at once although there is an index, again whatever the query under way brings.
+	// afresh asks for an answer at once although there is an index, which may be of data that is no more; again whatever the query under
+	// way brings.
 	afresh, again bool
 	// cancel ends the query under way; nil while there is none. blocking says that it waits for news.
 	cancel   context.CancelFunc
@@ -71,12 +72,10 @@ type result struct {
 	unit *unit
 	// polled says that the query was taken from the queue of those that block.
 	polled bool
-	index  uint64
-	// unchanged says that a blocking query ended without news.
-	unchanged bool
-	names     []string
-	svc       *model.Service
-	err       error
+	answer answer
+	names  []string
+	svc    *model.Service
+	err    error
 }
 
 func newRunner(cfg Config, c *client, sink source.Sink) *runner {
@@ -197,8 +196,8 @@ func (r *runner) list(ctx context.Context, now time.Time) {
 	l.cancel = cancel
 	r.wg.Go(func() {
 		a, err := r.client.get(query, q)
-		res := result{index: a.index, err: err, unchanged: q.index != 0 && a.index == q.index}
-		if err == nil && !res.unchanged {
+		res := result{answer: a, err: err}
+		if err == nil && !a.unchanged {
 			res.names, res.err = r.convert.listing(a.body, r.wholeDatacenter())
 		}
 		r.deliver(ctx, res)
@@ -219,8 +218,8 @@ func (r *runner) ask(ctx context.Context, u *unit, q question, polled bool) {
 	name := u.name
 	r.wg.Go(func() {
 		a, err := r.client.get(query, q)
-		res := result{unit: u, polled: polled, index: a.index, err: err, unchanged: q.index != 0 && a.index == q.index}
-		if err == nil && !res.unchanged {
+		res := result{unit: u, polled: polled, answer: a, err: err}
+		if err == nil && !a.unchanged {
 			res.svc, res.err = r.convert.service(name, a.body)
 		}
 		r.deliver(ctx, res)
@@ -263,16 +262,16 @@ func (r *runner) takeListing(ctx context.Context, res result, now time.Time) err
 	if l.failures > 0 {
 		r.cfg.Logger.InfoContext(ctx, "consul answers again")
 	}
-	l.failures, l.afresh = 0, false
+	l.failures, l.afresh = 0, res.answer.abandoned
 	switch {
-	case res.unchanged:
+	case res.answer.unchanged:
 		return nil
-	case res.index < l.index:
+	case res.answer.index < l.index:
 		// From an older server, or from a younger registry: only what comes next is believed.
-		l.index, l.wentBack = 0, true
+		l.index, l.wentBack, l.due = 0, true, now
 		return nil
 	}
-	l.index = res.index
+	l.index = res.answer.index
 	if l.wentBack {
 		l.wentBack = false
 		r.readAgain()
@@ -397,13 +396,13 @@ func (r *runner) takeUnit(ctx context.Context, res result, now time.Time) {
 	case res.err != nil:
 		r.failed(ctx, u, res.err, now)
 		return
-	case res.index < u.index:
+	case res.answer.index < u.index:
 		u.index = 0
-	case !res.unchanged:
-		u.index = res.index
+	case !res.answer.unchanged:
+		u.index = res.answer.index
 		r.tell(u, res.svc)
 	}
-	u.failures, u.afresh = 0, false
+	u.failures, u.afresh = 0, res.answer.abandoned
 	r.enqueue(u, u.spend(now))
 	r.removeGone(u)
 }

@@ -33,7 +33,8 @@ type unit struct {
 	ref  model.Ref
 	// index is that of the last answer; 0 asks for an answer at once, and accepts any index.
 	index uint64
-	// afresh asks for an answer at once although there is an index: after a failure.
+	// afresh asks for an answer at once although there is an index, which may be of data that is no more: after a failure, and after a
+	// blocking query that was abandoned.
 	afresh bool
 	// again asks for an answer at once whatever the query under way brings.
 	again bool

@@ -227,6 +227,14 @@ func (c *catalog) health(name string) (entries []*api.ServiceEntry, index uint64
 	return entries, c.extinction
 }
 
+// clone returns a copy that nobody watches. What the maps hold is never changed, only replaced.
+func (c *catalog) clone() *catalog {
+	return &catalog{
+		index: c.index, nodes: maps.Clone(c.nodes), services: maps.Clone(c.services), checks: maps.Clone(c.checks),
+		changed: maps.Clone(c.changed), watches: map[string]chan struct{}{}, listing: c.listing, extinction: c.extinction,
+	}
+}
+
 // rewind gives all data the indexes of a registry that has seen less.
 func (c *catalog) rewind() {
 	c.index, c.listing, c.extinction = firstIndex, firstIndex, 1

@@ -35,7 +35,14 @@ func (s *Server) handler() http.Handler {
 			http.Error(w, "Missing or malformed service name", http.StatusBadRequest)
 			return
 		}
-		s.query(w, r, func(p Policy) view { return s.viewHealth(p, name) })
+		streamed := r.URL.Query().Get("index") != "" && !r.URL.Query().Has("near")
+		s.query(w, r, func(p Policy) view {
+			v := s.viewHealth(p, name)
+			if streamed {
+				v.streamed, v.abandoned = true, nil
+			}
+			return v
+		})
 	})
 	mux.HandleFunc("PUT /v1/catalog/register", func(w http.ResponseWriter, r *http.Request) {
 		write(w, r, s.Register)
@@ -72,6 +79,10 @@ type view struct {
 	body     any
 	index    uint64
 	filtered bool
+	// streamed says that the agent answers from a copy of its own, which it keeps by a stream of events: such an answer does not say
+	// what ACLs have hidden and whether there is a leader, and nobody ends it when the data is replaced. Agents answer blocking
+	// queries about the health of a service so, unless the query asks for an order.
+	streamed bool
 	// changed, and extinction where that matters, are closed when there may be something else to see, abandoned when the data was
 	// replaced.
 	changed, extinction, abandoned <-chan struct{}
@@ -136,13 +147,15 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request, read func(Policy)
 		case <-ctx.Done():
 		}
 		s.waiting(-1)
-		select {
-		case <-v.abandoned:
-			index = 0
-		default:
-		}
 		if r.Context().Err() != nil {
 			return
+		}
+		select {
+		case <-v.abandoned:
+			// What was read before, with the index that the client has already.
+			s.answer(w, v)
+			return
+		default:
 		}
 	}
 }
@@ -182,6 +195,10 @@ func (s *Server) answer(w http.ResponseWriter, v view) {
 	s.mu.Lock()
 	leader, contact := !s.leaderNo, s.leaderOff
 	s.mu.Unlock()
+	backend := "blocking-query"
+	if v.streamed {
+		leader, contact, v.filtered, backend = false, 0, false, "streaming"
+	}
 	body, err := json.Marshal(v.body)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -193,6 +210,7 @@ func (s *Server) answer(w http.ResponseWriter, v view) {
 	h.Set("X-Consul-Knownleader", strconv.FormatBool(leader))
 	h.Set("X-Consul-Lastcontact", strconv.FormatInt(contact.Milliseconds(), 10))
 	h.Set("X-Consul-Effective-Consistency", "stale")
+	h.Set("X-Consul-Query-Backend", backend)
 	h.Set("X-Consul-Default-Acl-Policy", map[bool]string{true: "deny", false: "allow"}[s.opts.DefaultDeny])
 	if v.filtered && !s.opts.NoFilterHeader {
 		h.Set("X-Consul-Results-Filtered-By-Acls", "true")

@@ -169,6 +169,27 @@ func (s *Server) Rewind() {
 	s.catalog.rewind()
 }
 
+// Snapshot is a copy of all data.
+type Snapshot struct{ catalog *catalog }
+
+// Snapshot returns a copy of all data.
+func (s *Server) Snapshot() Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Snapshot{catalog: s.catalog.clone()}
+}
+
+// Restore replaces all data by that of a snapshot, with its indexes. Changes that follow get indexes above all that there were, as the
+// log of a cluster goes on.
+func (s *Server) Restore(snapshot Snapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.catalog
+	s.catalog = snapshot.catalog.clone()
+	s.catalog.index = old.index
+	old.wakeAll()
+}
+
 // Register registers directly.
 func (s *Server) Register(r *api.CatalogRegistration) {
 	s.mu.Lock()

@@ -18,11 +18,13 @@ func (s Sources) newConsul(spec SourceSpec) source.Source {
 	}
 	if c.TokenSecretRef != nil {
 		ref := *c.TokenSecretRef
-		cfg.Token = func(context.Context) (string, error) { return readText(s.Secrets, spec.Namespace, ref.Name, ref.Key) }
+		cfg.Token = func(ctx context.Context) (string, error) {
+			return readText(ctx, s.Secrets, secret(spec.Namespace, ref.Name, ref.Key))
+		}
 	}
 	if c.TLS != nil {
 		t := *c.TLS
-		cfg.TLS = func(context.Context) (*tls.Config, error) { return s.tls(spec.Namespace, &t) }
+		cfg.TLS = func(ctx context.Context) (*tls.Config, error) { return s.tls(ctx, spec.Namespace, &t) }
 	}
 	return consul.New(cfg)
 }

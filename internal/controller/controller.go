@@ -33,6 +33,10 @@ type Deps struct {
 	NewSource func(spec SourceSpec) source.Source
 	// Instance is the owner id of everything that is written.
 	Instance string
+	// Announced says that a Registry whose deletion has consequences is seen with a deletion timestamp first, as an API server with
+	// finalizers has it. One that is just not there any more was then let go of, and what it published stays. Without it, as with
+	// files, a Registry that is gone has been deleted.
+	Announced bool
 	// Logger gets a line for each source that is started or stopped; nil logs nothing.
 	Logger *slog.Logger
 }
@@ -43,8 +47,9 @@ type Controller struct {
 	log  *slog.Logger
 
 	registries map[key]*compiled
-	// deleted are the policies of Registries that are gone with deletionPolicy Delete, so that what they published goes. They
-	// are kept until a Registry of that name comes again; a restart forgets them, and what is left then is an orphan.
+	// deleted are the policies of Registries that are gone, or going, with deletionPolicy Delete, so that what they published goes.
+	// They are kept until a Registry of that name comes again; a restart forgets those that are gone, and what is left then is an
+	// orphan.
 	deleted map[key]plan.Policy
 	running map[model.SourceID]*running
 }
@@ -75,7 +80,8 @@ func New(deps Deps) *Controller {
 	return c
 }
 
-// Apply makes registries, which are valid and have their defaults, the set of Registries. Exactly those sources are restarted whose
+// Apply makes registries, which are valid and have their defaults, the set of Registries; one with a deletion timestamp is on its way out
+// of it. Exactly those sources are restarted whose
 // configuration changed; edits of guards, rules and the like restart none. Sources run until they are no longer wanted, until Stop, or
 // until ctx ends. It returns when what had to stop has stopped.
 //
@@ -117,9 +123,15 @@ func (c *Controller) Stop() { c.stop(func(*running) bool { return true }) }
 // nothing changed.
 func (c *Controller) compile(registries []v1alpha1.Registry) {
 	next := make(map[key]*compiled, len(registries))
+	leaving := map[key]bool{}
 	for i := range registries {
 		r := &registries[i]
 		k := key{r.Namespace, r.Name}
+		if r.DeletionTimestamp != nil {
+			leaving[k] = true
+			c.leave(k, compile(r))
+			continue
+		}
 		if last := c.registries[k]; last != nil && reflect.DeepEqual(last.config.Spec, r.Spec) {
 			same := *last
 			same.policy = compilePolicy(r, last.registry.Sources) // It depends on an annotation too.
@@ -129,16 +141,25 @@ func (c *Controller) compile(registries []v1alpha1.Registry) {
 		next[k] = compile(r)
 	}
 	for k, last := range c.registries {
-		if next[k] == nil && last.config.Spec.DeletionPolicy == v1alpha1.DeletionDelete {
-			policy := last.policy
-			policy.Deleted = true
-			c.deleted[k] = policy
+		if next[k] == nil && !leaving[k] && !c.deps.Announced {
+			c.leave(k, last)
 		}
 	}
 	for k := range next {
 		delete(c.deleted, k)
 	}
 	c.registries = next
+}
+
+// leave notes that a Registry is gone, or going.
+func (c *Controller) leave(k key, last *compiled) {
+	if last.config.Spec.DeletionPolicy != v1alpha1.DeletionDelete {
+		delete(c.deleted, k) // It may have changed its mind while it was going.
+		return
+	}
+	policy := last.policy
+	policy.Deleted = true
+	c.deleted[k] = policy
 }
 
 // config is the configuration of the engine.

@@ -34,18 +34,22 @@ type harness struct {
 	events  chan struct{}
 }
 
-func newHarness(t *testing.T) *harness {
+func newHarness(t *testing.T, edits ...func(*controller.Deps)) *harness {
 	t.Helper()
 	h := &harness{
 		store: store.New(), started: map[model.SourceID]int{}, current: map[model.SourceID]int{},
 		events: make(chan struct{}, 10_000),
 	}
-	h.Controller = controller.New(controller.Deps{
+	deps := controller.Deps{
 		Store:     h.store,
 		Configure: func(c *engine.Config) { h.configs = append(h.configs, c) },
 		NewSource: func(spec controller.SourceSpec) source.Source { return &fake{h: h, id: spec.ID} },
 		Instance:  "test",
-	})
+	}
+	for _, edit := range edits {
+		edit(&deps)
+	}
+	h.Controller = controller.New(deps)
 	t.Cleanup(h.Stop)
 	return h
 }
@@ -221,7 +225,6 @@ func TestRestartedSourceKeepsItsData(t *testing.T) {
 }
 
 func TestRemoval(t *testing.T) {
-	deletes := func(r *v1alpha1.Registry) { r.Spec.DeletionPolicy = v1alpha1.DeletionDelete }
 	h := newHarness(t)
 	h.apply(t, 2, registry("kept"), registry("deleted", deletes))
 

@@ -24,9 +24,12 @@ func secrets(t *testing.T, values map[string]string) SecretsDir {
 	return SecretsDir(dir)
 }
 
+// secretRef refers to a key of the secret zk.
+func secretRef(key string) Reference { return secret("ns", "zk", key) }
+
 func TestSecretsDir(t *testing.T) {
 	dir := secrets(t, map[string]string{"zk/password": "s3cret\n"})
-	if data, err := dir.Read("ns", "zk", "password"); string(data) != "s3cret\n" || err != nil {
+	if data, err := dir.Read(t.Context(), secretRef("password")); string(data) != "s3cret\n" || err != nil {
 		t.Errorf("got %q, %v", data, err)
 	}
 	tests := []struct {
@@ -41,7 +44,7 @@ func TestSecretsDir(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := tt.dir.Read("ns", "zk", tt.key)
+			_, err := tt.dir.Read(t.Context(), secretRef(tt.key))
 			if !errors.Is(err, ErrSecret) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}

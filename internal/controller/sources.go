@@ -2,6 +2,7 @@ package controller
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -38,10 +39,10 @@ func (s Sources) logger(spec SourceSpec) *slog.Logger {
 	return s.Logger.With("source", spec.ID, "registry", spec.Registry, "namespace", spec.Namespace)
 }
 
-func (s Sources) tls(namespace string, t *v1alpha1.TLS) (*tls.Config, error) {
+func (s Sources) tls(ctx context.Context, namespace string, t *v1alpha1.TLS) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
 	if ref := t.CARef; ref != nil {
-		pem, err := s.Secrets.Read(namespace, ref.Name, ref.Key)
+		pem, err := s.Secrets.Read(ctx, Reference{Kind: ref.Kind, Namespace: namespace, Name: ref.Name, Key: ref.Key})
 		if err != nil {
 			return nil, err
 		}
@@ -51,11 +52,11 @@ func (s Sources) tls(namespace string, t *v1alpha1.TLS) (*tls.Config, error) {
 		}
 	}
 	if ref := t.ClientSecretRef; ref != nil {
-		cert, err := s.Secrets.Read(namespace, ref.Name, "tls.crt")
+		cert, err := s.Secrets.Read(ctx, secret(namespace, ref.Name, "tls.crt"))
 		if err != nil {
 			return nil, err
 		}
-		key, err := s.Secrets.Read(namespace, ref.Name, "tls.key")
+		key, err := s.Secrets.Read(ctx, secret(namespace, ref.Name, "tls.key"))
 		if err != nil {
 			return nil, err
 		}
@@ -69,15 +70,20 @@ func (s Sources) tls(namespace string, t *v1alpha1.TLS) (*tls.Config, error) {
 	return config, nil
 }
 
+// secret refers to a key of a Secret.
+func secret(namespace, name, key string) Reference {
+	return Reference{Kind: v1alpha1.RefSecret, Namespace: namespace, Name: name, Key: key}
+}
+
 // readText reads a one-line value, without the line end that editors and echo leave behind it.
-func readText(s Secrets, namespace, name, key string) (string, error) {
-	data, err := s.Read(namespace, name, key)
+func readText(ctx context.Context, s Secrets, ref Reference) (string, error) {
+	data, err := s.Read(ctx, ref)
 	if err != nil {
 		return "", err
 	}
 	data = bytes.TrimSuffix(bytes.TrimSuffix(data, []byte("\n")), []byte("\r"))
 	if len(data) == 0 {
-		return "", fmt.Errorf("%w: key %q of %q is empty", ErrSecret, key, name)
+		return "", fmt.Errorf("%w: key %q of %q is empty", ErrSecret, ref.Key, ref.Name)
 	}
 	return string(data), nil
 }

@@ -27,20 +27,20 @@ func (s Sources) newZooKeeper(spec SourceSpec) source.Source {
 	}
 	if z.Auth != nil && z.Auth.DigestSecretRef != nil {
 		ref := *z.Auth.DigestSecretRef
-		cfg.Credentials = func(context.Context) (user, password string, err error) {
-			return s.credentials(spec.Namespace, ref)
+		cfg.Credentials = func(ctx context.Context) (user, password string, err error) {
+			return s.credentials(ctx, spec.Namespace, ref)
 		}
 	}
 	if z.TLS != nil {
 		t := *z.TLS
-		cfg.TLS = func(context.Context) (*tls.Config, error) { return s.tls(spec.Namespace, &t) }
+		cfg.TLS = func(ctx context.Context) (*tls.Config, error) { return s.tls(ctx, spec.Namespace, &t) }
 	}
 	return zookeeper.New(cfg)
 }
 
-func (s Sources) credentials(namespace string, ref v1alpha1.SecretRef) (user, password string, err error) {
-	user, userErr := readText(s.Secrets, namespace, ref.Name, "username")
-	password, passwordErr := readText(s.Secrets, namespace, ref.Name, "password")
+func (s Sources) credentials(ctx context.Context, namespace string, ref v1alpha1.SecretRef) (user, password string, err error) {
+	user, userErr := readText(ctx, s.Secrets, secret(namespace, ref.Name, "username"))
+	password, passwordErr := readText(ctx, s.Secrets, secret(namespace, ref.Name, "password"))
 	if err := errors.Join(userErr, passwordErr); err != nil {
 		return "", "", err
 	}

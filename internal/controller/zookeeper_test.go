@@ -21,7 +21,7 @@ func TestCredentials(t *testing.T) {
 	ref := v1alpha1.SecretRef{Name: "zk"}
 	dir := secrets(t, map[string]string{"zk/username": "bridge\n", "zk/password": "s3cret pass\r\n"})
 	s := Sources{Secrets: dir}
-	user, password, err := s.credentials("ns", ref)
+	user, password, err := s.credentials(t.Context(), "ns", ref)
 	if user != "bridge" || password != "s3cret pass" || err != nil {
 		t.Errorf("got %q, %q, %v", user, password, err)
 	}
@@ -29,7 +29,7 @@ func TestCredentials(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(string(dir), "ns", "zk", "password"), []byte("rotated"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, password, err := s.credentials("ns", ref); password != "rotated" || err != nil {
+	if _, password, err := s.credentials(t.Context(), "ns", ref); password != "rotated" || err != nil {
 		t.Errorf("after a rotation: got %q, %v", password, err)
 	}
 }
@@ -49,7 +49,7 @@ func TestCredentialsMissing(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, _, err := Sources{Secrets: tt.secrets}.credentials("ns", v1alpha1.SecretRef{Name: tt.ref})
+			_, _, err := Sources{Secrets: tt.secrets}.credentials(t.Context(), "ns", v1alpha1.SecretRef{Name: tt.ref})
 			if !errors.Is(err, ErrSecret) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
@@ -66,7 +66,7 @@ func TestTLSErrorsHoldNoSecret(t *testing.T) {
 		`keys "tls.crt" and "tls.key" of "client"`:         {ClientSecretRef: &v1alpha1.SecretRef{Name: "client"}},
 	}
 	for want, config := range tests {
-		_, err := s.tls("ns", config)
+		_, err := s.tls(t.Context(), "ns", config)
 		if !errors.Is(err, ErrSecret) || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
@@ -74,7 +74,7 @@ func TestTLSErrorsHoldNoSecret(t *testing.T) {
 			t.Errorf("the error holds the key: %v", err)
 		}
 	}
-	got, err := s.tls("ns", &v1alpha1.TLS{ServerName: "zk.example.com"})
+	got, err := s.tls(t.Context(), "ns", &v1alpha1.TLS{ServerName: "zk.example.com"})
 	if err != nil || got.RootCAs != nil || got.ServerName != "zk.example.com" {
 		t.Errorf("got %+v, %v; want the system's authorities", got, err)
 	}
@@ -105,7 +105,7 @@ func certificate(t *testing.T) (cert, key string) {
 func TestTLS(t *testing.T) {
 	cert, key := certificate(t)
 	s := Sources{Secrets: secrets(t, map[string]string{"ca/ca.crt": cert, "client/tls.crt": cert, "client/tls.key": key})}
-	config, err := s.tls("ns", &v1alpha1.TLS{
+	config, err := s.tls(t.Context(), "ns", &v1alpha1.TLS{
 		CARef:           &v1alpha1.ObjectKeyRef{Kind: v1alpha1.RefConfigMap, Name: "ca", Key: "ca.crt"},
 		ClientSecretRef: &v1alpha1.SecretRef{Name: "client"},
 	})

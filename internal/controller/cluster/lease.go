@@ -1,0 +1,77 @@
+package cluster
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+)
+
+// Lease is a lock for leader election that knows until when it is held. The election itself tells of a loss only after the fact: a
+// process that was stopped for a minute still counts itself the leader when it goes on. Until does not: it is a point in time that is known
+// before the process was stopped.
+type Lease struct {
+	resourcelock.Interface
+	duration time.Duration
+
+	mu    sync.Mutex
+	until time.Time
+}
+
+// NewLease wraps a lock whose lease lasts for duration.
+func NewLease(lock resourcelock.Interface, duration time.Duration) *Lease {
+	return &Lease{Interface: lock, duration: duration}
+}
+
+// Until returns the time before which nobody else can become the leader, and which every write of this process has to meet; the zero time
+// when this process does not lead. Others count from when they saw a renewal, which is later than when this process sent it.
+func (l *Lease) Until() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.until
+}
+
+// Create implements resourcelock.Interface.
+func (l *Lease) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	sent := time.Now()
+	err := l.Interface.Create(ctx, record)
+	l.note(&record, sent, err)
+	return err
+}
+
+// Update implements resourcelock.Interface.
+func (l *Lease) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	if record.HolderIdentity != l.Identity() {
+		l.end() // It is being released: whatever becomes of the request, nothing is written any more.
+	}
+	sent := time.Now()
+	err := l.Interface.Update(ctx, record)
+	l.note(&record, sent, err)
+	return err
+}
+
+// Get implements resourcelock.Interface.
+func (l *Lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	record, raw, err := l.Interface.Get(ctx)
+	if err == nil && record.HolderIdentity != l.Identity() {
+		l.end()
+	}
+	return record, raw, err
+}
+
+// note notes what became of a request to hold the lease. One that failed may have been carried out; until then the last one counts.
+func (l *Lease) note(record *resourcelock.LeaderElectionRecord, sent time.Time, err error) {
+	if err != nil || record.HolderIdentity != l.Identity() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.until = sent.Add(l.duration)
+}
+
+func (l *Lease) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.until = time.Time{}
+}

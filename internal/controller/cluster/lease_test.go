@@ -1,0 +1,123 @@
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+
+	"github.com/registry-bridge/registry-bridge/internal/controller/cluster"
+)
+
+// lock is a resourcelock that holds its record in memory.
+type lock struct {
+	record resourcelock.LeaderElectionRecord
+	// takes is how long each request takes, fails why it fails after having been carried out.
+	takes time.Duration
+	fails error
+}
+
+func (l *lock) Get(context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	record := l.record
+	return &record, nil, l.fails
+}
+
+func (l *lock) Create(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
+	return l.Update(ctx, r)
+}
+
+func (l *lock) Update(_ context.Context, r resourcelock.LeaderElectionRecord) error {
+	<-time.After(l.takes)
+	l.record = r
+	return l.fails
+}
+
+func (*lock) RecordEvent(string) {}
+func (*lock) Identity() string   { return "me" }
+func (*lock) Describe() string   { return "test" }
+
+const lasts = 15 * time.Second
+
+func held(by string) resourcelock.LeaderElectionRecord {
+	return resourcelock.LeaderElectionRecord{HolderIdentity: by}
+}
+
+func TestLeaseCountsFromWhenTheRequestWasSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &lock{takes: 2 * time.Second}
+		l := cluster.NewLease(inner, lasts)
+		if !l.Until().IsZero() {
+			t.Fatal("a lease that was never held lasts")
+		}
+		sent := time.Now()
+		if err := l.Create(t.Context(), held("me")); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := l.Until(), sent.Add(lasts); !got.Equal(want) {
+			t.Errorf("until %v, want %v", got, want)
+		}
+	})
+}
+
+func TestLeaseThatCannotBeRenewedRunsOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &lock{}
+		l := cluster.NewLease(inner, lasts)
+		if err := l.Update(t.Context(), held("me")); err != nil {
+			t.Fatal(err)
+		}
+		before := l.Until()
+		inner.takes, inner.fails = time.Second, errors.New("timed out")
+		if err := l.Update(t.Context(), held("me")); err == nil {
+			t.Fatal("the error is lost")
+		}
+		if _, _, err := l.Get(t.Context()); err == nil {
+			t.Fatal("the error is lost")
+		}
+		if got := l.Until(); !got.Equal(before) {
+			t.Errorf("until %v after a request that failed, want %v as before", got, before)
+		}
+	})
+}
+
+func TestLeaseEnds(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, inner *lock, l *cluster.Lease){
+		"when it is released": func(t *testing.T, _ *lock, l *cluster.Lease) {
+			t.Helper()
+			if err := l.Update(t.Context(), held("")); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"when its release fails": func(t *testing.T, inner *lock, l *cluster.Lease) {
+			t.Helper()
+			inner.fails = errors.New("no connection")
+			if err := l.Update(t.Context(), held("")); err == nil {
+				t.Fatal("the error is lost")
+			}
+		},
+		"when somebody else has it": func(t *testing.T, inner *lock, l *cluster.Lease) {
+			t.Helper()
+			inner.record = held("other")
+			if _, _, err := l.Get(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				inner := &lock{}
+				l := cluster.NewLease(inner, lasts)
+				if err := l.Update(t.Context(), held("me")); err != nil {
+					t.Fatal(err)
+				}
+				end(t, inner, l)
+				if !l.Until().IsZero() {
+					t.Errorf("it lasts until %v", l.Until())
+				}
+			})
+		})
+	}
+}

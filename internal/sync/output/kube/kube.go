@@ -66,6 +66,9 @@ type Options struct {
 	Config *rest.Config
 	// Instance is the owner id.
 	Instance string
+	// Until returns the time by which every request about an object has to have ended, because another process may own the objects
+	// from then on; it is asked before each. The zero time means that this process does not own them now. Nil means no limit.
+	Until func() time.Time
 	// Logger hears when the API server cannot be read, and when it can again. Nil logs nothing.
 	Logger *slog.Logger
 }

@@ -148,8 +148,20 @@ func (k *Kube) lookAgain(ctx context.Context, c plan.Change, conflict error) err
 	return fmt.Errorf("%w: %w", output.ErrConflict, conflict)
 }
 
-// do sends a request about one object and reads the answer. Nothing is sent twice.
+// errNotLeader is why nothing is sent by a process that does not own the objects now.
+var errNotLeader = fmt.Errorf("%w: the lease has run out, another replica may be the leader", output.ErrOutput)
+
+// do sends a request about one object and reads the answer. Nothing is sent twice, and nothing beyond Options.Until.
 func (k *Kube) do(ctx context.Context, request *rest.Request, key translate.Key) (*item, error) {
+	if k.opts.Until != nil {
+		until := k.opts.Until()
+		if !time.Now().Before(until) {
+			return nil, errNotLeader
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, until)
+		defer cancel()
+	}
 	served := k.served()
 	result := request.AbsPath("/apis", served.Group, served.Version, "namespaces", key.Namespace, served.Resource, key.Name).
 		MaxRetries(0).Do(ctx)

@@ -56,6 +56,16 @@ type Status struct {
 	Err string
 	// FailingUnits are the units whose last read failed, by Ref.Unit.
 	FailingUnits map[string]UnitFailure
+	// Hints are what the source says that could be better, sorted by Reason, each reason once.
+	Hints []Hint
+}
+
+// Hint says that a source works, and would work better with another configuration.
+type Hint struct {
+	// Reason is one of package reason, of its kind Hint.
+	Reason string
+	// Detail says what it is in this case, without secrets. It is the same text for as long as the news is the same.
+	Detail string
 }
 
 // UnitFailure is a unit that a source could not read or understand (Sink.Skip).

@@ -2,8 +2,9 @@ package reason
 
 import "slices"
 
-// All returns every reason in the order of the documentation: what is dropped, what is noted, what is held.
-func All() []Info { return slices.Concat(instances(), services(), notes(), guards()) }
+// All returns every reason in the order of the documentation: what is dropped, what is noted, what is held, what
+// could be better.
+func All() []Info { return slices.Concat(instances(), services(), notes(), guards(), hints()) }
 
 // instances are the reasons why one instance is not published.
 func instances() []Info {
@@ -171,6 +172,15 @@ func guards() []Info {
 		{
 			ShardMove, Guard, "An endpoint moves to another object of the same host, and stays in the old one until it is in the new one.",
 			"Nothing. It takes one more write.",
+		},
+	}
+}
+
+func hints() []Info {
+	return []Info{
+		{
+			ConnectionLimit, Hint, "There are more services than connections to the registry, so services are asked in turn, and a change is seen later.",
+			"For Consul, use an https address: all queries share a few connections there (HTTP/2). Else select fewer services.",
 		},
 	}
 }

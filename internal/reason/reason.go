@@ -19,6 +19,8 @@ const (
 	Note Kind = "note"
 	// Guard: a removal is held back.
 	Guard Kind = "guard"
+	// Hint: a source works, and would work better with another configuration.
+	Hint Kind = "hint"
 )
 
 // Info is what a person needs to know of a reason.
@@ -76,6 +78,11 @@ const (
 	ConfirmRemoval Reason = "ConfirmRemoval"
 	PortOverlap    Reason = "PortOverlap"
 	ShardMove      Reason = "ShardMove"
+)
+
+// What could be better about a source.
+const (
+	ConnectionLimit Reason = "ConnectionLimit"
 )
 
 // Problem renders model.Instance.Problem: the reason, a colon and one sentence.

@@ -41,6 +41,21 @@ type Sink interface {
 	Synced()
 }
 
+// HintSink is a Sink that also takes hints. It is apart from Sink because few sources have any, and nothing that is published depends on
+// them. A Sink that wraps another one passes them on with SetHints.
+type HintSink interface {
+	Sink
+	// SetHints replaces all hints of this run; without arguments there is nothing to say any more. A run begins without hints.
+	SetHints(hints ...model.Hint)
+}
+
+// SetHints gives hints to a sink that takes them.
+func SetHints(sink Sink, hints ...model.Hint) {
+	if s, ok := sink.(HintSink); ok {
+		s.SetHints(hints...)
+	}
+}
+
 // Classes of failure that Supervise, status and the conformance suite tell apart with errors.Is. The texts around them name the
 // registry and the step, and never hold a secret.
 var (

@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
+
+	"github.com/registry-bridge/registry-bridge/internal/model"
 )
 
 // Waits between two runs. The cap after a lost connection is lower, because a registry that worked a moment ago is usually back soon,
@@ -159,4 +161,7 @@ func (s *syncedSink) Synced() {
 	s.Sink.Synced()
 }
 
-var _ Sink = (*syncedSink)(nil)
+// SetHints implements HintSink.
+func (s *syncedSink) SetHints(hints ...model.Hint) { SetHints(s.Sink, hints...) }
+
+var _ HintSink = (*syncedSink)(nil)

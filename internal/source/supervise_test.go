@@ -48,24 +48,27 @@ func (s *scripted) gaps() []time.Duration {
 
 // journal is a source.Runs that remembers how runs ended.
 type journal struct {
-	open int
-	ends []string
+	open  int
+	ends  []string
+	hints []model.Hint
 }
 
 func (j *journal) Begin() (source.Sink, func(error)) {
 	j.open++
-	return discard{}, func(err error) {
+	return discard{journal: j}, func(err error) {
 		j.open--
 		j.ends = append(j.ends, fmt.Sprint(err))
 	}
 }
 
-type discard struct{}
+// discard notes hints only.
+type discard struct{ *journal }
 
-func (discard) Upsert(*model.Service) {}
-func (discard) Delete(model.Ref)      {}
-func (discard) Skip(model.Ref, error) {}
-func (discard) Synced()               {}
+func (discard) Upsert(*model.Service)          {}
+func (discard) Delete(model.Ref)               {}
+func (discard) Skip(model.Ref, error)          {}
+func (discard) Synced()                        {}
+func (d discard) SetHints(hints ...model.Hint) { d.hints = hints }
 
 var errDown = fmt.Errorf("dial zk:2181: %w", source.ErrUnavailable)
 
@@ -221,4 +224,24 @@ func TestSuperviseReturnsAfterRun(t *testing.T) {
 			t.Errorf("a stopped run ended with %q, want nil", j.ends)
 		}
 	})
+}
+
+func TestSupervisePassesHintsOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		want := model.Hint{Reason: "Slow", Detail: "use another road"}
+		hints := func(ctx context.Context, sink source.Sink) error {
+			source.SetHints(sink, want)
+			return works(ctx, sink)
+		}
+		j, _ := supervise(t, &scripted{runs: []func(context.Context, source.Sink) error{hints}}, time.Minute)
+		if len(j.hints) != 1 || j.hints[0] != want {
+			t.Errorf("got %v", j.hints)
+		}
+	})
+}
+
+// TestSetHintsOnAnySink: a sink that takes no hints is not bothered.
+func TestSetHintsOnAnySink(t *testing.T) {
+	var plain struct{ source.Sink }
+	source.SetHints(plain, model.Hint{Reason: "Slow"})
 }

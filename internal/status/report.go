@@ -73,6 +73,14 @@ type Source struct {
 	// FailingUnits are units that cannot be read, with the reason: 20 at most.
 	FailingUnits map[string]string `json:"failingUnits,omitempty"`
 	Failing      int               `json:"failing"`
+	// Hints are what would work better with another configuration.
+	Hints []Hint `json:"hints,omitempty"`
+}
+
+// Hint is something about a source that works, and could work better. What to do is in the list of reasons.
+type Hint struct {
+	Reason reason.Reason `json:"reason"`
+	Detail string        `json:"detail"`
 }
 
 // Hold is one incident: everything that one guard holds back for one reason.
@@ -267,6 +275,9 @@ func source(id model.SourceID, scope string, status model.Status, services []*mo
 			s.FailingUnits = map[string]string{}
 		}
 		s.FailingUnits[unit] = status.FailingUnits[unit].Err
+	}
+	for _, h := range status.Hints {
+		s.Hints = append(s.Hints, Hint{Reason: reason.Reason(h.Reason), Detail: h.Detail})
 	}
 	return s
 }

@@ -143,7 +143,10 @@ func busy() *engine.State {
 				Namespace: "ns", Registry: "a", State: model.Failing, Since: epoch(), Err: "registry unavailable",
 				FailingUnits: map[string]model.UnitFailure{"com.acme.Foo": {Err: "not allowed"}},
 			},
-			"b.1": {Namespace: "ns", Registry: "b", State: model.Synced, Since: epoch()},
+			"b.1": {
+				Namespace: "ns", Registry: "b", State: model.Synced, Since: epoch(),
+				Hints: []model.Hint{{Reason: string(reason.ConnectionLimit), Detail: "use https"}},
+			},
 		},
 		Live: []plan.Live{{Object: &translate.Object{ServiceEntry: &translate.ServiceEntry{
 			Endpoints: []translate.Endpoint{endpoint("10.0.0.1", "a.1"), endpoint("10.0.0.2", "a.1"), endpoint("10.0.0.3", "b.1")},
@@ -188,7 +191,9 @@ func TestState(t *testing.T) {
 			},
 			{
 				Namespace: "ns", Name: "b", Mode: plan.Pause, Published: 1, Dropped: map[reason.Reason]int{},
-				Sources: []status.Source{{ID: "b.1", State: "Synced", Since: epoch()}},
+				Sources: []status.Source{{
+					ID: "b.1", State: "Synced", Since: epoch(), Hints: []status.Hint{{Reason: reason.ConnectionLimit, Detail: "use https"}},
+				}},
 			},
 		},
 		Holds: []status.Hold{

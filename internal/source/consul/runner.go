@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/registry-bridge/registry-bridge/internal/model"
+	"github.com/registry-bridge/registry-bridge/internal/reason"
 	"github.com/registry-bridge/registry-bridge/internal/source"
 )
 
@@ -42,8 +44,8 @@ type runner struct {
 	reading, polling int
 	// unnamed counts the units of which the sink has not heard in this Run.
 	unnamed int
-	// listed says that there was a listing, synced that the sink was told, warned that the operator was told of sharing connections.
-	listed, synced, warned bool
+	// listed says that there was a listing, synced that the sink was told, crowded that the operator was told of services that take turns.
+	listed, synced, crowded bool
 
 	results chan result
 	wg      sync.WaitGroup
@@ -240,6 +242,7 @@ func (r *runner) take(ctx context.Context, res result, now time.Time) error {
 	} else if refusal(res.err) {
 		r.pace.refused(now)
 	}
+	defer r.hint(ctx)
 	if res.unit == nil {
 		return r.takeListing(ctx, res, now)
 	}
@@ -279,13 +282,30 @@ func (r *runner) takeListing(ctx context.Context, res result, now time.Time) err
 	r.pace.shared = r.client.transport.multiplexed.Load()
 	r.takeNames(res.names, now)
 	r.listed = true
-	if crowded := r.pace.crowded(len(r.units)); crowded && !r.warned {
-		r.warned = true
-		r.cfg.Logger.WarnContext(ctx, "more services than connections, so they are asked in turn and changes take longer to be seen; "+
-			"use https, where they share connections", "services", len(r.units), "connections", r.pace.connections)
-	}
 	r.sync()
 	return nil
+}
+
+// hint tells the operator when services begin to take turns, and when they no longer do.
+func (r *runner) hint(ctx context.Context) {
+	crowded := r.pace.crowded(len(r.units))
+	if !r.listed || crowded == r.crowded {
+		return
+	}
+	r.crowded = crowded
+	if !crowded {
+		source.SetHints(r.sink)
+		r.cfg.Logger.InfoContext(ctx, "services no longer take turns")
+		return
+	}
+	detail := fmt.Sprintf("over plain HTTP each query needs a connection of its own, and there are more services than the %d that are used at most; "+
+		"use https", r.pace.most)
+	if strings.HasPrefix(r.cfg.Address, "https:") {
+		detail = fmt.Sprintf("what answers at the address does not speak HTTP/2, and there are more services than the %d connections that are used at most",
+			r.pace.most)
+	}
+	source.SetHints(r.sink, model.Hint{Reason: string(reason.ConnectionLimit), Detail: detail})
+	r.cfg.Logger.WarnContext(ctx, "services are asked in turn, so changes are seen later", "reason", detail, "services", len(r.units))
 }
 
 // listingFailed decides whether to go on.

@@ -4,9 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/consul/api"
+
+	"github.com/registry-bridge/registry-bridge/internal/reason"
 	"github.com/registry-bridge/registry-bridge/internal/source/consul"
 	"github.com/registry-bridge/registry-bridge/internal/source/consul/consultest"
 	"github.com/registry-bridge/registry-bridge/internal/source/sourcetest"
@@ -30,6 +34,9 @@ func TestMoreServicesThanConnections(t *testing.T) {
 	fill(s, 1000)
 	r := watch(t, s, nil)
 	r.Wait(t, "all services", time.Minute, func(s sourcetest.State) bool { return s.Synced == 1 && has(1000)(s) })
+	if hints := r.State().Hints; len(hints) != 1 || hints[0].Reason != string(reason.ConnectionLimit) || !strings.Contains(hints[0].Detail, "use https") {
+		t.Errorf("hints: %v", hints)
+	}
 	s.Register(registration("service-0500", "node-0", "10.0.0.2", 80))
 	s.Register(registration("new", "node-0", "10.0.0.3", 80))
 	r.Wait(t, "changes", 30*time.Second, func(s sourcetest.State) bool {
@@ -38,6 +45,19 @@ func TestMoreServicesThanConnections(t *testing.T) {
 	if stats := s.Stats(); stats.Refused > 0 || stats.Peak > consul.DefaultConnections+1 {
 		t.Errorf("%d connections at a time, %d refused", stats.Peak, stats.Refused)
 	}
+}
+
+// TestHintIsTakenBack: it is gone with what it was about.
+func TestHintIsTakenBack(t *testing.T) {
+	t.Parallel()
+	s := serve(t, consultest.Options{})
+	fill(s, 30)
+	r := watch(t, s, func(c *consul.Config) { c.Connections = 30 })
+	r.wait("hint", func(s sourcetest.State) bool { return has(30)(s) && len(s.Hints) == 1 })
+	for node := range 30 {
+		s.Deregister(&api.CatalogDeregistration{Node: fmt.Sprint("node-", node), ServiceID: fmt.Sprintf("service-%04d-1", node)})
+	}
+	r.wait("no hint", func(s sourcetest.State) bool { return has(0)(s) && len(s.Hints) == 0 })
 }
 
 // TestLowerLimit: an agent that allows less than is used refuses a few connections, and then no more.
@@ -70,6 +90,9 @@ func TestHTTPS(t *testing.T) {
 	r.settled(s, 1001)
 	if state := r.State(); !has(1000)(state) {
 		t.Errorf("not all services: %s", state)
+	}
+	if hints := r.State().Hints; len(hints) > 0 {
+		t.Errorf("hints: %v", hints)
 	}
 	stats := s.Stats()
 	t.Logf("%d connections for %d queries that wait", stats.Peak, stats.Waiting)

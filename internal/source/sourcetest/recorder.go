@@ -24,6 +24,7 @@ type Recorder struct {
 	texts    map[*model.Service]string // What was handed over, to see whether it is changed afterwards.
 	named    map[string]bool           // Units named since the run began or was synced.
 	skipped  map[string]error
+	hints    []model.Hint
 	synced   int
 	runs     int
 	changed  chan struct{} // Closed, and replaced, at every call.
@@ -44,6 +45,8 @@ type State struct {
 	Services []*model.Service
 	// Skipped has the units whose last call was Skip.
 	Skipped map[string]error
+	// Hints are those of the last run that was begun.
+	Hints []model.Hint
 	// Synced counts the calls of Synced, Runs the runs that were begun.
 	Synced, Runs int
 }
@@ -91,6 +94,7 @@ func (r *Recorder) Begin() (sink source.Sink, end func()) {
 	defer r.mu.Unlock()
 	r.runs++
 	clear(r.named)
+	r.hints = nil
 	s := &runSink{recorder: r}
 	return s, func() {
 		r.mu.Lock()
@@ -109,7 +113,7 @@ func (r *Recorder) state() (State, chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	services := slices.SortedFunc(maps.Values(r.services), func(a, b *model.Service) int { return a.Ref.Compare(b.Ref) })
-	return State{Services: services, Skipped: maps.Clone(r.skipped), Synced: r.synced, Runs: r.runs}, r.changed
+	return State{Services: services, Skipped: maps.Clone(r.skipped), Hints: r.hints, Synced: r.synced, Runs: r.runs}, r.changed
 }
 
 // Wait returns once ok says that the state is right, and fails the test when that does not happen within patience.
@@ -213,6 +217,11 @@ func (s *runSink) Synced() {
 		clear(r.named)
 		r.synced++
 	})
+}
+
+// SetHints implements source.HintSink.
+func (s *runSink) SetHints(hints ...model.Hint) {
+	s.call("SetHints", model.Ref{Source: s.recorder.id}, func(r *Recorder) { r.hints = hints })
 }
 
 func (r *Recorder) name(unit string) {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,9 +24,9 @@ type metrics struct {
 	// drops are the reasons that say that something is not published.
 	drops map[reason.Reason]bool
 
-	up, synced, lastSuccess, failingUnits, services, instances, changes *prometheus.Desc
-	dropped, held, holdAge                                              *prometheus.Desc
-	outputUp, waiting, cycles                                           *prometheus.Desc
+	up, synced, lastSuccess, failingUnits, services, instances, changes, hint *prometheus.Desc
+	dropped, held, holdAge                                                    *prometheus.Desc
+	outputUp, waiting, cycles                                                 *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*metrics)(nil)
@@ -63,6 +64,7 @@ func newMetrics(e *Engine) *metrics {
 		services:     desc("services", "Services that the source holds.", source...),
 		instances:    desc("instances", "Instances that the source holds, usable or not.", source...),
 		changes:      desc("source_changes_total", "Changes of services told by the registry.", source...),
+		hint:         desc("source_hint", "1 for each thing about a source that would work better with another configuration.", "namespace", "registry", "source", "reason"),
 		dropped:      desc("dropped", "Services and instances that are not published, by reason.", "registry", "reason"),
 		held:         desc("held", "Removals, or additions over a limit, that a guard holds back.", "source", "guard"),
 		holdAge:      desc("hold_age_seconds", "Age of the oldest hold of a guard.", "source", "guard"),
@@ -93,7 +95,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.latency.Describe(ch)
 	m.duration.Describe(ch)
 	for _, d := range []*prometheus.Desc{
-		m.up, m.synced, m.lastSuccess, m.failingUnits, m.services, m.instances, m.changes,
+		m.up, m.synced, m.lastSuccess, m.failingUnits, m.services, m.instances, m.changes, m.hint,
 		m.dropped, m.held, m.holdAge, m.outputUp, m.waiting, m.cycles,
 	} {
 		ch <- d
@@ -147,6 +149,9 @@ func (m *metrics) collectSources(state *State, gauge, counter emit) {
 		gauge(m.services, float64(len(src.Services)), labels...)
 		gauge(m.instances, float64(instances), labels...)
 		counter(m.changes, float64(changes[src.ID]), labels...)
+		for _, h := range status.Hints {
+			gauge(m.hint, 1, append(slices.Clone(labels), h.Reason)...)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/registry-bridge/registry-bridge/internal/model"
 	"github.com/registry-bridge/registry-bridge/internal/reason"
+	"github.com/registry-bridge/registry-bridge/internal/source"
 	"github.com/registry-bridge/registry-bridge/internal/sync/engine"
 	"github.com/registry-bridge/registry-bridge/internal/sync/output"
 	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
@@ -49,6 +50,7 @@ func TestMetrics(t *testing.T) {
 		h.register("bad", "10.0.0.3")
 		h.sink.Synced()
 		h.sink.Skip(model.Ref{Source: sourceID, Unit: "u"}, errors.New("unreadable"))
+		source.SetHints(h.sink, model.Hint{Reason: string(reason.ConnectionLimit), Detail: "use https"})
 		h.after(200 * time.Millisecond)
 		want := `
 # HELP registry_bridge_changes_waiting Changes of the last plan that are not written yet.
@@ -75,6 +77,9 @@ registry_bridge_source_changes_total{namespace="registry",registry="zk",source="
 # HELP registry_bridge_source_failing_units Units that cannot be read or understood.
 # TYPE registry_bridge_source_failing_units gauge
 registry_bridge_source_failing_units{namespace="registry",registry="zk",source="zk.00000001"} 1
+# HELP registry_bridge_source_hint 1 for each thing about a source that would work better with another configuration.
+# TYPE registry_bridge_source_hint gauge
+registry_bridge_source_hint{namespace="registry",reason="ConnectionLimit",registry="zk",source="zk.00000001"} 1
 # HELP registry_bridge_source_synced 1 while the source has finished a full listing and watches.
 # TYPE registry_bridge_source_synced gauge
 registry_bridge_source_synced{namespace="registry",registry="zk",source="zk.00000001"} 1

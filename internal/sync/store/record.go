@@ -24,6 +24,9 @@ type record struct {
 	// failures are the units whose last read failed.
 	failures map[string]model.UnitFailure
 
+	// hints are those of the current run, or of the last one when there is none.
+	hints []model.Hint
+
 	state model.State
 	since time.Time
 	err   string
@@ -119,7 +122,7 @@ func (r *record) status() model.Status {
 	}
 	r.rendered = &model.Status{
 		Namespace: r.owner.Namespace, Registry: r.owner.Registry,
-		State: r.state, Since: r.since, Err: r.err, FailingUnits: maps.Clone(r.failures),
+		State: r.state, Since: r.since, Err: r.err, FailingUnits: maps.Clone(r.failures), Hints: r.hints,
 	}
 	return *r.rendered
 }

@@ -17,7 +17,7 @@ type runSink struct {
 	rec   *record
 }
 
-var _ source.Sink = (*runSink)(nil)
+var _ source.HintSink = (*runSink)(nil)
 
 // lock locks the store and reports whether the run still counts; if it does not, the store is unlocked again.
 func (k *runSink) lock() bool {
@@ -125,6 +125,15 @@ func (k *runSink) Synced() {
 	if k.rec.enter(model.Synced, "", time.Now()) {
 		k.store.touchStatus(k.rec)
 	}
+}
+
+// SetHints implements source.HintSink.
+func (k *runSink) SetHints(hints ...model.Hint) {
+	if !k.lock() {
+		return
+	}
+	defer k.store.mu.Unlock()
+	k.store.setHints(k.rec, hints)
 }
 
 // read returns the unit as one that was just read without error.

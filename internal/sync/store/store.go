@@ -8,6 +8,7 @@ package store
 import (
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -173,6 +174,16 @@ func (s *Store) touchAll() {
 	s.touchServices(false)
 }
 
+// setHints replaces the hints of a source.
+func (s *Store) setHints(rec *record, hints []model.Hint) {
+	hints = slices.SortedStableFunc(slices.Values(hints), func(a, b model.Hint) int { return strings.Compare(a.Reason, b.Reason) })
+	hints = slices.CompactFunc(hints, func(a, b model.Hint) bool { return a.Reason == b.Reason })
+	if !slices.Equal(rec.hints, hints) {
+		rec.hints = hints
+		s.touchStatus(rec)
+	}
+}
+
 func (s *Store) signal() {
 	select {
 	case s.changed <- struct{}{}:
@@ -196,5 +207,6 @@ func (r runs) Begin() (source.Sink, func(err error)) {
 	}
 	sink := &runSink{store: r.store, rec: rec}
 	rec.begin(sink)
+	r.store.setHints(rec, nil)
 	return sink, sink.end
 }

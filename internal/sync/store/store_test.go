@@ -462,3 +462,40 @@ func TestRace(t *testing.T) {
 	})
 	wg.Wait()
 }
+
+// TestHints: they are those of the last call in the current run, and a change of them is signalled.
+func TestHints(t *testing.T) {
+	hint := func(reason, detail string) model.Hint { return model.Hint{Reason: reason, Detail: detail} }
+	s := newStore(t, zk)
+	sink, end := s.Runs(zk).Begin()
+	steps := []struct {
+		hints []model.Hint
+		want  []model.Hint
+		news  bool
+	}{
+		{nil, nil, false},
+		{[]model.Hint{hint("B", "b"), hint("A", "a"), hint("B", "again")}, []model.Hint{hint("A", "a"), hint("B", "b")}, true},
+		{[]model.Hint{hint("A", "a"), hint("B", "b")}, []model.Hint{hint("A", "a"), hint("B", "b")}, false},
+		{[]model.Hint{hint("A", "other")}, []model.Hint{hint("A", "other")}, true},
+		{nil, nil, true},
+		{[]model.Hint{hint("A", "a")}, []model.Hint{hint("A", "a")}, true},
+	}
+	for i, step := range steps {
+		source.SetHints(sink, step.hints...)
+		if got := signalled(s); got != step.news {
+			t.Errorf("step %d: signalled %t", i, got)
+		}
+		if diff := cmp.Diff(step.want, s.Statuses()[zk].Hints); diff != "" {
+			t.Errorf("step %d (-want +got):\n%s", i, diff)
+		}
+	}
+	end(errRead)
+	source.SetHints(sink, hint("B", "late"))
+	if got := s.Statuses()[zk].Hints; len(got) != 1 || got[0].Reason != "A" {
+		t.Errorf("after the run: %v", got)
+	}
+	_, _ = s.Runs(zk).Begin()
+	if got := s.Statuses()[zk].Hints; len(got) != 0 {
+		t.Errorf("a new run begins with %v", got)
+	}
+}

@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 GO      ?= go
 BIN     := bin/registry-bridge
 MODULES := . e2e tools
+CHART   := deploy/helm/registry-bridge
 
 # Downloads and built tools live outside the checkout, so that a clean checkout does not build them again.
 CACHE   ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/registry-bridge-lab
@@ -103,7 +104,8 @@ fmt: $(call TOOL,golangci-lint) ## Format the Go code.
 	cd e2e && $(call TOOL,golangci-lint) fmt --config ../.golangci.yml ./...
 
 .PHONY: generate
-generate: ## Generate what is generated from Go types.
+generate: $(call TOOL,controller-gen) ## Generate what is generated from Go types: deep copies, the CRD, the reference pages.
+	$(call TOOL,controller-gen) object crd paths=./api/... output:crd:dir=$(CHART)/files/crds
 	$(GO) generate ./...
 
 .PHONY: golden
@@ -123,10 +125,11 @@ clean: ## Remove what was built in the checkout; the caches outside stay.
 	rm -rf bin out
 
 # One rule for each tool: name and package.
+$(TOOLS)/controller-gen: PACKAGE := sigs.k8s.io/controller-tools/cmd/controller-gen
 $(TOOLS)/golangci-lint: PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 $(TOOLS)/gremlins: PACKAGE := github.com/go-gremlins/gremlins/cmd/gremlins
 $(TOOLS)/govulncheck: PACKAGE := golang.org/x/vuln/cmd/govulncheck
-$(TOOLS)/golangci-lint $(TOOLS)/gremlins $(TOOLS)/govulncheck:
+$(TOOLS)/controller-gen $(TOOLS)/golangci-lint $(TOOLS)/gremlins $(TOOLS)/govulncheck:
 	@echo "building $(notdir $@) into $(TOOLS), once (about two minutes for golangci-lint)"
 	@mkdir -p $(TOOLS)
 	@cd tools && CGO_ENABLED=0 $(GO) build -trimpath -o $@.new.$$$$ $(PACKAGE) && mv $@.new.$$$$ $@

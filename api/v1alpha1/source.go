@@ -3,6 +3,9 @@ package v1alpha1
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // Source is the registry to read. Exactly one member is set.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.zookeeper), has(self.consul)].exists_one(set, set)",message="needs exactly one registry, zookeeper or consul"
+// +kubebuilder:validation:XValidation:rule="has(self.zookeeper) == has(oldSelf.zookeeper) && has(self.consul) == has(oldSelf.consul)",message="which registry it is cannot be changed; create another Registry"
 type Source struct {
 	// Apache ZooKeeper.
 	ZooKeeper *ZooKeeper `json:"zookeeper,omitempty"`
@@ -15,18 +18,24 @@ type Consul struct {
 	// The URL of an agent, or of a load balancer before the servers. With https, services share connections; with http, more than 92
 	// services are asked in turn, and changes take up to 25s to be seen, longer above 1,800 services.
 	// Example: https://consul:8501
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
 	Address string `json:"address"`
 	// The datacenter, that of the agent when it is not set.
 	// Example: dc1
+	// +kubebuilder:validation:MaxLength=63
 	Datacenter string `json:"datacenter,omitempty"`
 	// The namespace, in Consul Enterprise.
 	// Example: shop
+	// +kubebuilder:validation:MaxLength=63
 	Namespace string `json:"namespace,omitempty"`
 	// The admin partition, in Consul Enterprise.
 	// Example: retail
+	// +kubebuilder:validation:MaxLength=63
 	Partition string `json:"partition,omitempty"`
 	// An expression in Consul's filter language that selects instances, with the selectors of its health endpoint.
 	// Example: Service.Meta.env == "prod"
+	// +kubebuilder:validation:MaxLength=4096
 	Filter string `json:"filter,omitempty"`
 	// The ACL token, which needs service:read and node:read on everything. It is read again for each query. Without it, the bridge sees
 	// what the agent's own token may.
@@ -35,10 +44,13 @@ type Consul struct {
 	TLS *TLS `json:"tls,omitempty"`
 	// What happens to instances with a warning: Publish them with their weight for it, or Drop them.
 	// +kubebuilder:validation:Enum=Publish;Drop
+	// +default="Publish"
 	Warning ConsulWarning `json:"warning,omitempty"`
 	// Which address is published: Service is that of the service or, where it has none, of its node; any other word is the name of a
 	// tagged address, without which an instance is not published.
 	// Example: wan
+	// +kubebuilder:validation:MaxLength=253
+	// +default="Service"
 	AddressFrom string `json:"addressFrom,omitempty"`
 }
 
@@ -58,10 +70,16 @@ const ConsulAddressFromService = "Service"
 type ZooKeeper struct {
 	// The servers of the ensemble, each as host:port. Names are resolved again at each connection.
 	// Example: ["zk-0.zk:2181", "zk-1.zk:2181"]
+	// +listType=set
 	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:Pattern=`^[^/,;\s]+:[0-9]{1,5}$`
+	// +kubebuilder:validation:items:MaxLength=261
 	Servers []string `json:"servers"`
 	// The path under which everything else is, where the ensemble is shared. Layout roots are relative to it.
 	// Example: /prod
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:Pattern=`^(/[^/]+)*$`
 	Chroot string `json:"chroot,omitempty"`
 	// How the bridge authenticates. Without it, it reads what anybody may read.
 	Auth *ZooKeeperAuth `json:"auth,omitempty"`
@@ -69,8 +87,17 @@ type ZooKeeper struct {
 	TLS *TLS `json:"tls,omitempty"`
 	// How long a session survives without contact. The servers bound it, by default to between 4s and 40s.
 	// Example: 15s
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('10m')",message="needs to be between 1s and 10m"
+	// +default="30s"
 	SessionTimeout *metav1.Duration `json:"sessionTimeout,omitempty"`
 	// What to read: one entry for each way in which services are registered.
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	// +default=[{}]
 	Layouts []ZooKeeperLayout `json:"layouts,omitempty"`
 }
 
@@ -84,12 +111,19 @@ type ZooKeeperAuth struct {
 type ZooKeeperLayout struct {
 	// Names the layout in status and metrics; unique within the Registry.
 	// Example: dubbo
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +default="dubbo"
 	Name string `json:"name,omitempty"`
 	// How to read the nodes: DubboInterface is Apache Dubbo's registration of interfaces.
 	// +kubebuilder:validation:Enum=DubboInterface
+	// +default="DubboInterface"
 	Type ZooKeeperLayoutType `json:"type,omitempty"`
 	// The node under which the services are. The default is that of the type: /dubbo.
 	// Example: /dubbo-blue
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:Pattern=`^(/[^/]+)+$`
+	// +default="/dubbo"
 	Root string `json:"root,omitempty"`
 }
 
@@ -107,6 +141,7 @@ type TLS struct {
 	ClientSecretRef *SecretRef `json:"clientSecretRef,omitempty"`
 	// The name that the server's certificate has to carry, where it is not the host of the server's address.
 	// Example: zk.example.com
+	// +kubebuilder:validation:MaxLength=253
 	ServerName string `json:"serverName,omitempty"`
 }
 
@@ -115,6 +150,8 @@ type TLS struct {
 type SecretRef struct {
 	// The secret's name.
 	// Example: zk-digest
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 }
 
@@ -122,9 +159,13 @@ type SecretRef struct {
 type SecretKeyRef struct {
 	// The secret's name.
 	// Example: consul
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 	// The key within the secret.
 	// Example: token
+	// +kubebuilder:validation:MaxLength=253
+	// +default="token"
 	Key string `json:"key,omitempty"`
 }
 
@@ -134,12 +175,17 @@ type ObjectKeyRef struct {
 	// What the name refers to.
 	// Example: ConfigMap
 	// +kubebuilder:validation:Enum=Secret;ConfigMap
+	// +default="Secret"
 	Kind RefKind `json:"kind,omitempty"`
 	// The object's name.
 	// Example: zk-ca
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 	// The key within the object.
 	// Example: root.pem
+	// +kubebuilder:validation:MaxLength=253
+	// +default="ca.crt"
 	Key string `json:"key,omitempty"`
 }
 

@@ -94,9 +94,10 @@ func TestValidateReportsTheField(t *testing.T) {
 
 func release(ids string) map[string]string { return map[string]string{v1alpha1.AnnotationRelease: ids} }
 
-// checkOne wants exactly one error, at path and with the hint; none at all when path is empty.
+// checkOne wants exactly one error, at path and with the hint; none at all when path is empty. The schema must not disagree.
 func checkOne(t *testing.T, r *v1alpha1.Registry, path, hint string) {
 	t.Helper()
+	checkSchema(t, r, path)
 	errs := v1alpha1.Validate(r)
 	if path == "" {
 		if len(errs) > 0 {

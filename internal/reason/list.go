@@ -2,9 +2,11 @@ package reason
 
 import "slices"
 
-// All returns every reason in the order of the documentation: what is dropped, what is noted, what is held, what
-// could be better.
-func All() []Info { return slices.Concat(instances(), services(), notes(), guards(), hints()) }
+// All returns every reason in the order of the documentation: what is dropped, what is noted, what is held, what could be better, what
+// conditions say.
+func All() []Info {
+	return slices.Concat(instances(), services(), notes(), guards(), hints(), states())
+}
 
 // instances are the reasons why one instance is not published.
 func instances() []Info {

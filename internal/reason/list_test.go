@@ -64,3 +64,31 @@ func TestAllExplains(t *testing.T) {
 		}
 	}
 }
+
+// TestConditions: each reason of a condition is explained, and each that is explained for conditions belongs to one.
+func TestConditions(t *testing.T) {
+	kinds := map[reason.Reason]reason.Kind{}
+	for _, info := range reason.All() {
+		kinds[info.Reason] = info.Kind
+	}
+	used := map[reason.Reason]bool{}
+	for _, c := range reason.Conditions() {
+		if !strings.HasSuffix(c.Summary, ".") {
+			t.Errorf("%s: %q is no full sentence", c.Type, c.Summary)
+		}
+		if len(c.True) == 0 || !c.Abnormal && len(c.False) == 0 {
+			t.Errorf("%s has no reason for a status that it must be able to have", c.Type)
+		}
+		for _, r := range slices.Concat(c.True, c.False, c.Unknown) {
+			used[r] = true
+			if kinds[r] == "" {
+				t.Errorf("%s: the reason %s is not explained", c.Type, r)
+			}
+		}
+	}
+	for r, kind := range kinds {
+		if kind == reason.State && !used[r] {
+			t.Errorf("no condition has the reason %s", r)
+		}
+	}
+}

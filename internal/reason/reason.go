@@ -21,6 +21,8 @@ const (
 	Guard Kind = "guard"
 	// Hint: a source works, and would work better with another configuration.
 	Hint Kind = "hint"
+	// State: a condition of a Registry has its status. Guards are reasons of conditions too.
+	State Kind = "state"
 )
 
 // Info is what a person needs to know of a reason.
@@ -83,6 +85,27 @@ const (
 // What could be better about a source.
 const (
 	ConnectionLimit Reason = "ConnectionLimit"
+)
+
+// Why a condition has its status, where that is not one of the above.
+const (
+	Pending           Reason = "Pending"
+	InUse             Reason = "InUse"
+	Invalid           Reason = "Invalid"
+	IstioMissing      Reason = "IstioMissing"
+	IstioOutdated     Reason = "IstioOutdated"
+	OutputUnavailable Reason = "OutputUnavailable"
+	WritesRefused     Reason = "WritesRefused"
+	Connected         Reason = "Connected"
+	Unreachable       Reason = "Unreachable"
+	Unauthorized      Reason = "Unauthorized"
+	MalformedAnswer   Reason = "MalformedAnswer"
+	SecretUnavailable Reason = "SecretUnavailable"
+	Synced            Reason = "Synced"
+	NothingHeld       Reason = "NothingHeld"
+	SeveralGuards     Reason = "SeveralGuards"
+	WorkloadsFound    Reason = "WorkloadsFound"
+	PodAccessDenied   Reason = "PodAccessDenied"
 )
 
 // Problem renders model.Instance.Problem: the reason, a colon and one sentence.

@@ -1,5 +1,5 @@
-// Package crd evaluates what the API server evaluates of Istio's CustomResourceDefinition of ServiceEntry, in-process: the schema and the
-// CEL rules. It is for tests. It stands apart from package translatetest because it takes along half an API server, which makes fuzzing
+// Package crd evaluates what the API server evaluates of a CustomResourceDefinition, in-process: the defaults, the schema and the CEL
+// rules. It has Istio's definition of ServiceEntry. It is for tests. It stands apart from package translatetest because it takes along half an API server, which makes fuzzing
 // crawl.
 package crd
 
@@ -12,6 +12,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -32,10 +33,11 @@ type Definition struct {
 	rules      *cel.Validator
 }
 
-// New compiles the definition, which takes a moment.
-func New() (*Definition, error) { return compile(crdText) }
+// New compiles Istio's definition of ServiceEntry, which takes a moment.
+func New() (*Definition, error) { return Compile(crdText) }
 
-func compile(text []byte) (*Definition, error) {
+// Compile compiles the stored version of a definition.
+func Compile(text []byte) (*Definition, error) {
 	var definition apiextensionsv1.CustomResourceDefinition
 	if err := yaml.UnmarshalStrict(text, &definition); err != nil {
 		return nil, fmt.Errorf("read the CustomResourceDefinition: %w", err)
@@ -64,12 +66,25 @@ func newVersion(v1 *apiextensionsv1.JSONSchemaProps) (*Definition, error) {
 	return &Definition{structural, validator, cel.NewValidator(structural, true, celconfig.PerCallLimit)}, nil
 }
 
+// Default fills in the defaults of the schema.
+func (d *Definition) Default(manifest map[string]any) { defaulting.Default(manifest, d.structural) }
+
 // Check returns why the API server would refuse the manifest; nil when it would not.
 func (d *Definition) Check(ctx context.Context, manifest map[string]any) error {
+	return d.Validate(ctx, manifest, nil).ToAggregate()
+}
+
+// Validate returns why the API server would refuse a manifest in place of old, which is nil when there is none before it.
+func (d *Definition) Validate(ctx context.Context, manifest, old map[string]any) field.ErrorList {
 	errs := validation.ValidateCustomResource(nil, manifest, d.schema)
-	errs = append(errs, listtype.ValidateListSetsAndMaps(field.NewPath(""), d.structural, manifest)...)
-	if len(errs) == 0 { // The rules assume that the types are right.
-		errs, _ = d.rules.Validate(ctx, field.NewPath(""), d.structural, manifest, nil, celconfig.RuntimeCELCostBudget)
+	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, d.structural, manifest)...)
+	if len(errs) > 0 {
+		return errs // The rules assume that the types are right.
 	}
-	return errs.ToAggregate()
+	var before any
+	if old != nil {
+		before = old
+	}
+	errs, _ = d.rules.Validate(ctx, nil, d.structural, manifest, before, celconfig.RuntimeCELCostBudget)
+	return errs
 }

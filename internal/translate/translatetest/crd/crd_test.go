@@ -56,7 +56,7 @@ func TestBrokenCRD(t *testing.T) {
 		{"not structural", `{spec: {versions: [{name: v1, storage: true, schema: {openAPIV3Schema: {type: object, $ref: "#/a"}}}]}}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if _, err := compile([]byte(c.text)); err == nil {
+			if _, err := Compile([]byte(c.text)); err == nil {
 				t.Error("accepted")
 			}
 		})

@@ -118,6 +118,14 @@ func notes() []Info {
 			WeightClamped, Note, "The weight is outside of what can be expressed, and was brought to the nearest value.",
 			"Nothing, unless the ratio matters: then choose weights between a tenth and a thousand times the default.",
 		},
+		{
+			EndpointModeFixed, Note, "The setting endpoints.mode was changed, and the host is published in the other mode already: it keeps that.",
+			"Nothing, when new hosts alone are meant. To move one, exclude its service, wait until its objects are gone, and include it again.",
+		},
+		{
+			LabelWithheld, Note, "Copied labels of a WorkloadEntry were left out: a Service or ServiceEntry of its namespace would select it.",
+			"Publish into a namespace without such Services, or copy other labels (endpoints.copyLabels).",
+		},
 	}
 }
 

@@ -63,6 +63,8 @@ const (
 	TCPWithoutAddress Reason = "TCPWithoutAddress"
 	LabelSanitised    Reason = "LabelSanitised"
 	WeightClamped     Reason = "WeightClamped"
+	EndpointModeFixed Reason = "EndpointModeFixed"
+	LabelWithheld     Reason = "LabelWithheld"
 )
 
 // Which guard holds a removal. The order is that of the design's table of guards.

@@ -29,11 +29,14 @@ type question struct {
 	// owner is the Registry that published the host first, nil when there is none of that name.
 	owner    *Registry
 	instance string
+	// selectors are those of the namespace, nil when no endpoint can have a WorkloadEntry.
+	selectors []Selector
 }
 
 func (q *question) equal(o *question) bool {
 	return q.claim == o.claim && q.owner == o.owner && q.instance == o.instance && q.prior.equal(&o.prior) &&
-		slices.Equal(q.drafts, o.drafts) && slices.Equal(q.shards, o.shards)
+		slices.Equal(q.drafts, o.drafts) && slices.Equal(q.shards, o.shards) &&
+		sameSelectors(q.selectors, o.selectors)
 }
 
 // entry is the answer: the content of the objects of one host but for what depends on other hosts (address and names of shards).
@@ -44,6 +47,7 @@ type entry struct {
 	first *draft
 	// registry is the Registry whose output options apply.
 	registry   *Registry
+	mode       EndpointMode
 	dubbo      bool
 	ports      []ServicePort
 	shardsOf   [][]Endpoint
@@ -83,9 +87,15 @@ func newEntry(q question) *entry {
 		return e
 	}
 	e.describe(winners, parts)
+	e.chooseMode()
+	e.withhold(located)
 	endpoints := e.unique(located)
 	equalWeights(endpoints)
-	e.shardsOf = shard(endpoints, e.limit(), 1+len(q.shards))
+	if e.mode == WorkloadEntries {
+		e.shardsOf = [][]Endpoint{endpoints}
+	} else {
+		e.shardsOf = shard(endpoints, e.limit(), 1+len(q.shards))
+	}
 	return e
 }
 

@@ -14,8 +14,13 @@ import (
 // Kind is the kind of a generated object.
 type Kind string
 
-// KindServiceEntry is the kind of networking.istio.io ServiceEntries.
-const KindServiceEntry Kind = "ServiceEntry"
+// The kinds of networking.istio.io.
+const (
+	KindServiceEntry Kind = "ServiceEntry"
+	// KindWorkloadEntry is one endpoint of a ServiceEntry in mode WorkloadEntries. Translate makes none: an output stores such a
+	// ServiceEntry in several objects, and joins them when it reads.
+	KindWorkloadEntry Kind = "WorkloadEntry"
+)
 
 // Labels and annotations of generated objects. They are constant over an object's life, because istiod answers a change of either
 // with a full push to every proxy.
@@ -41,6 +46,10 @@ const (
 
 	// LabelSource is the provenance label of every endpoint; its value is a model.SourceID.
 	LabelSource = "registry-bridge.io/source"
+	// LabelHost is the label by which a ServiceEntry selects its WorkloadEntries; its value is that of HostLabel.
+	LabelHost = "registry-bridge.io/host"
+	// AnnotationHost has the host of a WorkloadEntry where LabelHost cannot hold it.
+	AnnotationHost = "registry-bridge.io/host"
 )
 
 // Key names one generated object in the output.
@@ -63,8 +72,10 @@ type Object struct {
 	Key         Key
 	Labels      map[string]string
 	Annotations map[string]string
-	// ServiceEntry is the spec of a KindServiceEntry. A later kind adds its own field beside it.
-	ServiceEntry *ServiceEntry
+	// ServiceEntry is the spec of a KindServiceEntry, WorkloadEntry that of a KindWorkloadEntry. A later kind adds its own field beside
+	// them.
+	ServiceEntry  *ServiceEntry
+	WorkloadEntry *WorkloadEntry
 	// Origins are the services that the object was made of, sorted; nil for an object that was read from an output.
 	Origins []model.Ref
 	// Registries are the names of the Registries that contribute, in merge order; nil for an object read from an output.
@@ -77,14 +88,37 @@ type ServiceEntry struct {
 	Host string
 	// Addresses are the VIPs; empty for HTTP-like services.
 	Addresses []string
-	// Ports is sorted by number.
+	// Ports is sorted by number. It is empty only in what is live of a host in mode WorkloadEntries whose ServiceEntry is gone.
 	Ports []ServicePort
 	// Location is "MESH_INTERNAL" or "MESH_EXTERNAL"; Resolution is "STATIC".
 	Location, Resolution string
 	ExportTo             []string
+	// Mode says where the endpoints are written. It never changes while a host is live.
+	Mode EndpointMode
+	// Selector is the value of LabelHost that selects the WorkloadEntries, in mode WorkloadEntries. In what is live it is what was
+	// found, which may be something else, or nothing.
+	Selector string
 	// Endpoints is sorted by Endpoint.Compare and may be empty; the manifest then has no such field (an empty list counts as
 	// set for the CRD's rules).
 	Endpoints []Endpoint
+}
+
+// EndpointMode says where endpoints are written.
+type EndpointMode string
+
+// The modes.
+const (
+	// Inline is in the ServiceEntry itself.
+	Inline EndpointMode = ""
+	// WorkloadEntries is one WorkloadEntry for each endpoint.
+	WorkloadEntries EndpointMode = "WorkloadEntry"
+)
+
+// WorkloadEntry is the spec of an Istio WorkloadEntry as far as we set it.
+type WorkloadEntry struct {
+	// Host is the host of the ServiceEntry that it belongs to.
+	Host     string
+	Endpoint Endpoint
 }
 
 // ServicePort is a port of the host.
@@ -210,6 +244,8 @@ type Prior struct {
 	Ports     []ServicePort
 	Addresses []string
 	Labels    map[string]string
+	// Mode is where its endpoints are.
+	Mode EndpointMode
 	// Service, Unit and Registry are the annotations of the live object.
 	Service, Unit, Registry string
 }

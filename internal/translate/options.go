@@ -1,7 +1,10 @@
 package translate
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/registry-bridge/registry-bridge/internal/model"
@@ -14,6 +17,21 @@ type Options struct {
 	Instance string
 	// Registries is sorted by merge order: Priority (higher first), then namespace and name.
 	Registries []*Registry
+	// Selectors are, by namespace, what would take WorkloadEntries for its own by their labels; each list is sorted.
+	Selectors map[string][]Selector
+}
+
+// Selector is the label selector of an object of somebody else.
+type Selector struct {
+	// Owner says whose it is, for a person: "Service default/shop".
+	Owner string
+	// Labels is sorted by key, and not empty.
+	Labels []Label
+}
+
+// Compare orders selectors by owner and labels.
+func (s Selector) Compare(o Selector) int {
+	return cmp.Or(strings.Compare(s.Owner, o.Owner), slices.CompareFunc(s.Labels, o.Labels, Label.Compare))
 }
 
 // Registry is the compiled configuration of one Registry.
@@ -72,6 +90,8 @@ type Rule struct {
 
 // Endpoints configures which addresses are published, and with which labels.
 type Endpoints struct {
+	// Mode is where the endpoints of hosts are written that are published for the first time.
+	Mode                  EndpointMode
 	AllowCIDRs, DenyCIDRs []netip.Prefix
 	// CopyLabels are the metadata keys that become labels.
 	CopyLabels []string

@@ -11,13 +11,13 @@ func PriorOf(o *Object) Prior {
 		Registry: o.Annotations[AnnotationRegistry],
 	}
 	if se := o.ServiceEntry; se != nil {
-		p.Host, p.Ports, p.Addresses = se.Host, se.Ports, se.Addresses
+		p.Host, p.Ports, p.Addresses, p.Mode = se.Host, se.Ports, se.Addresses, se.Mode
 	}
 	return p
 }
 
 // equal reports whether both say the same about everything that translation looks at.
 func (p *Prior) equal(o *Prior) bool {
-	return p.Host == o.Host && p.Service == o.Service && p.Unit == o.Unit && p.Registry == o.Registry &&
+	return p.Host == o.Host && p.Service == o.Service && p.Unit == o.Unit && p.Registry == o.Registry && p.Mode == o.Mode &&
 		slices.Equal(p.Ports, o.Ports) && slices.Equal(p.Addresses, o.Addresses)
 }

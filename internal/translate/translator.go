@@ -29,7 +29,9 @@ type Translator struct {
 	prior    map[Key]Prior
 	instance string
 	regs     []*Registry
-	result   Result
+	// selectors are those of the last call.
+	selectors map[string][]Selector
+	result    Result
 
 	drafts map[draftsKey][]*draft
 	wishes map[claim]*wish
@@ -76,13 +78,14 @@ func (t *Translator) Translate(snap model.Snapshot, prior map[Key]Prior, opts *O
 	r.answer()
 	t.result = r.finish()
 	t.snap, t.prior, t.instance, t.regs = snap, maps.Clone(prior), opts.Instance, slices.Clone(opts.Registries)
+	t.selectors = maps.Clone(opts.Selectors)
 	t.drafts, t.wishes = r.drafts, r.wishes
 	return t.result
 }
 
 func (t *Translator) unchanged(snap model.Snapshot, prior map[Key]Prior, opts *Options) bool {
 	if t.drafts == nil || t.instance != opts.Instance || !slices.Equal(t.regs, opts.Registries) || len(prior) != len(t.prior) ||
-		len(snap.Sources) != len(t.snap.Sources) {
+		!maps.EqualFunc(t.selectors, opts.Selectors, sameSelectors) || len(snap.Sources) != len(t.snap.Sources) {
 		return false
 	}
 	for i := range snap.Sources {
@@ -302,6 +305,9 @@ func (r *run) question(w *wish) (question, bool) {
 	if live {
 		q.prior = prior
 		q.owner = r.registries[[2]string{c.namespace, prior.Registry}]
+	}
+	if q.selectable() {
+		q.selectors = r.opts.Selectors[c.namespace]
 	}
 	for k := 2; r.sharded[c]; k++ {
 		name, ok := r.liveShard(c, k)

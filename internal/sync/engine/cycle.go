@@ -162,7 +162,7 @@ func (e *Engine) write(ctx context.Context, state *State) (more bool) {
 	results := e.deps.Output.Write(writeCtx, p)
 	trouble := e.take(results, &p, state)
 	state.Live, _ = l.live.list()
-	left := todo - len(results)
+	left := todo - len(results) + unfinished(results)
 	switch {
 	case trouble:
 		return false
@@ -189,18 +189,21 @@ func (e *Engine) take(results []output.Result, p *plan.Plan, state *State) (trou
 	var failed *output.Result
 	for i, r := range results {
 		e.metrics.wrote(r)
+		l.reread = l.reread || unclear(&results[i])
+		if r.Live != nil || r.Err == nil {
+			l.live.wrote(r, seen[r.Key], now)
+		}
 		switch {
 		case r.Err == nil:
 			state.Written++
-			e.objectWritten(r.Key, now)
-			l.reread = l.reread || (r.Live == nil && r.Op != plan.Delete)
-			l.live.wrote(r, seen[r.Key], now)
+			if !r.More {
+				e.objectWritten(r.Key, now)
+			}
 		case errors.Is(r.Err, output.ErrOutput):
 			if failed == nil || r.RetryAfter > failed.RetryAfter {
 				failed = &results[i]
 			}
 		default:
-			l.reread = l.reread || errors.Is(r.Err, output.ErrConflict)
 			e.objectFailed(r, now)
 		}
 	}
@@ -215,6 +218,25 @@ func (e *Engine) take(results []output.Result, p *plan.Plan, state *State) (trou
 		e.outputWorks()
 	}
 	return false
+}
+
+// unclear reports whether the output has to be read before it is known what it holds of the object.
+func unclear(r *output.Result) bool {
+	if r.Err != nil {
+		return errors.Is(r.Err, output.ErrConflict)
+	}
+	return r.Live == nil && r.Op != plan.Delete
+}
+
+// unfinished counts the changes of which a part was written.
+func unfinished(results []output.Result) int {
+	n := 0
+	for i := range results {
+		if results[i].More {
+			n++
+		}
+	}
+	return n
 }
 
 // publish makes state the current one.

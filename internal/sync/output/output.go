@@ -41,8 +41,11 @@ type Result struct {
 	Key translate.Key
 	Op  plan.Op
 	// Live is the object as written, so that the engine need not wait until it reads its own write; nil after a Delete or an
-	// error.
+	// error. Of an object that is stored in several pieces it is what is live now, also after an error.
 	Live *plan.Live
+	// More says that a part of the change was written, and another part was not tried for want of time: the next plan finds it. An
+	// error is about what was tried then, and the next plan finds that, too.
+	More bool
 	Err  error
 	// RetryAfter is what the output asked for, 0 for nothing.
 	RetryAfter time.Duration

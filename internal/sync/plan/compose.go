@@ -72,6 +72,7 @@ func (r *review) composeUndesired(v *view, old *notes, live *Live) {
 		spec.Key, spec.Annotations = live.Object.Key, live.Object.Annotations
 		entry := *spec.ServiceEntry
 		entry.Endpoints, spec.ServiceEntry = nil, &entry
+		entry.Mode, entry.Selector = live.Object.ServiceEntry.Mode, live.Object.ServiceEntry.Selector
 		r.update(v, live, merge(&spec, kept), registryOf(&spec))
 	case len(r.host.desired) > 0:
 		v.change(pending{Change: Change{Op: Delete, Key: live.Object.Key, Live: live}, registry: registry, host: r.host.key})

@@ -11,10 +11,13 @@ import (
 //
 // A port of ours that want no longer has is not overlooked: endpoints of ours map it, so the endpoints differ.
 func covers(live, want *translate.Object) bool {
-	l, w := live.ServiceEntry, want.ServiceEntry
-	return contains(live.Labels, want.Labels) &&
-		contains(live.Annotations, want.Annotations) &&
-		l.Host == w.Host && l.Location == w.Location && l.Resolution == w.Resolution &&
+	return contains(live.Labels, want.Labels) && contains(live.Annotations, want.Annotations) &&
+		coversEntry(live.ServiceEntry, want.ServiceEntry)
+}
+
+func coversEntry(l, w *translate.ServiceEntry) bool {
+	return l.Host == w.Host && l.Location == w.Location && l.Resolution == w.Resolution &&
+		l.Mode == w.Mode && l.Selector == w.Selector &&
 		slices.Equal(l.Addresses, w.Addresses) &&
 		slices.Equal(l.ExportTo, w.ExportTo) &&
 		hasPorts(l.Ports, w.Ports) &&

@@ -16,6 +16,9 @@ type Live struct {
 	// ResourceVersion and UID are preconditions of the next write: a change that happened meanwhile makes it fail instead of
 	// overwriting. Outputs without versions use what tells two contents apart (a file: size, time and inode).
 	ResourceVersion, UID string
+	// Stored are the objects, sorted by kind and name, that the output keeps for this one, when it keeps several: a ServiceEntry and its
+	// WorkloadEntries, each with its own versions. ResourceVersion is a digest of theirs then. Only outputs look at it.
+	Stored *[]Live
 }
 
 // Mode says what may be written for a Registry.

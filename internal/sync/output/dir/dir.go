@@ -2,9 +2,10 @@
 //
 // # What is in the folder
 //
-//	serviceentry_<namespace>_<name>.yaml   one object; istiod reads *.yaml and *.yml
-//	.registry-bridge-<hash>.lock           held (flock) by the one bridge with this instance id
-//	.registry-bridge-<hash>.tmp            the file that is being written; renamed into place, so no reader ever sees half of it
+//	serviceentry_<namespace>_<name>.yaml    one object; istiod reads *.yaml and *.yml
+//	workloadentry_<namespace>_<name>.yaml   one endpoint of an object in mode WorkloadEntry
+//	.registry-bridge-<hash>.lock            held (flock) by the one bridge with this instance id
+//	.registry-bridge-<hash>.tmp             the file that is being written; renamed into place, so no reader ever sees half of it
 //
 // A file is ours when it has the name that its object would get and carries our two owner labels. All others are never touched: when
 // one of them stands at the name of an object of ours, that object is refused. Bridges with different instance ids may share a folder.
@@ -38,6 +39,7 @@ import (
 	"time"
 
 	"github.com/registry-bridge/registry-bridge/internal/sync/output"
+	"github.com/registry-bridge/registry-bridge/internal/sync/output/pieces"
 	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
 	"github.com/registry-bridge/registry-bridge/internal/translate"
 )
@@ -64,6 +66,7 @@ type Dir struct {
 	prefix string
 	lock   *os.File
 	files  map[string]*file
+	joiner pieces.Joiner
 	live   []plan.Live
 }
 
@@ -153,7 +156,7 @@ func (d *Dir) Live(ctx context.Context) ([]plan.Live, error) {
 		return nil, err
 	}
 	if d.live == nil || !maps.Equal(files, d.files) {
-		d.live = liveOf(files)
+		d.live = d.joiner.Join(liveOf(files))
 	}
 	d.files = files
 	return d.live, nil
@@ -184,7 +187,7 @@ func (d *Dir) lookAll(ctx context.Context, entries []fs.DirEntry) (map[string]*f
 	return files, nil
 }
 
-// liveOf lists what is ours, sorted by key. It is never nil.
+// liveOf lists the files that are ours.
 func liveOf(files map[string]*file) []plan.Live {
 	live := make([]plan.Live, 0, len(files))
 	for _, f := range files {
@@ -192,7 +195,6 @@ func liveOf(files map[string]*file) []plan.Live {
 			live = append(live, *f.live)
 		}
 	}
-	slices.SortFunc(live, func(a, b plan.Live) int { return a.Object.Key.Compare(b.Object.Key) })
 	return live
 }
 
@@ -247,6 +249,9 @@ func unlike(o *translate.Object) *translate.Object {
 		se := *o.ServiceEntry
 		se.Resolution = ""
 		changed.ServiceEntry = &se
+	}
+	if o.WorkloadEntry != nil {
+		changed.Labels = nil
 	}
 	return &changed
 }
@@ -305,5 +310,7 @@ func fileName(key translate.Key) string {
 
 // isObjectName reports whether a file could hold an object of ours.
 func isObjectName(name string) bool {
-	return strings.HasPrefix(name, strings.ToLower(string(translate.KindServiceEntry))+"_") && strings.HasSuffix(name, extension)
+	kind, _, _ := strings.Cut(name, "_")
+	known := []string{strings.ToLower(string(translate.KindServiceEntry)), strings.ToLower(string(translate.KindWorkloadEntry))}
+	return slices.Contains(known, kind) && strings.HasSuffix(name, extension)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/registry-bridge/registry-bridge/internal/sync/output"
 	"github.com/registry-bridge/registry-bridge/internal/sync/output/manifest"
+	"github.com/registry-bridge/registry-bridge/internal/sync/output/pieces"
 	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
 )
 
@@ -28,9 +29,13 @@ func (d *Dir) Write(ctx context.Context, p plan.Plan) []output.Result {
 		if ctx.Err() != nil || time.Since(start) >= writeBudget {
 			break
 		}
-		live, err := d.write(c)
-		results = append(results, output.Result{Key: c.Key, Op: c.Op, Live: live, Err: err})
-		if errors.Is(err, output.ErrOutput) {
+		r, tried := pieces.Write(c, d.write, func() bool { return time.Since(start) < writeBudget })
+		if !tried {
+			break
+		}
+		d.joiner.Wrote(r.Live)
+		results = append(results, r)
+		if errors.Is(r.Err, output.ErrOutput) {
 			break
 		}
 	}
@@ -40,7 +45,7 @@ func (d *Dir) Write(ctx context.Context, p plan.Plan) []output.Result {
 	return results
 }
 
-// write carries out one change.
+// write carries out the change of one file.
 func (d *Dir) write(c plan.Change) (*plan.Live, error) {
 	if d.opts.ReadOnly {
 		return nil, fmt.Errorf("%w: the folder is opened for reading only", output.ErrOutput)

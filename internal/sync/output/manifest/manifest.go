@@ -1,5 +1,6 @@
-// Package manifest converts objects to and from the form that Kubernetes and istiod read: a networking.istio.io/v1 ServiceEntry, as
-// typed value, unstructured map or YAML. Nothing volatile is ever rendered (no status, no timestamps), so the same object gives the
+// Package manifest converts objects to and from the form that Kubernetes and istiod read: a networking.istio.io/v1 ServiceEntry or
+// WorkloadEntry, as typed value, unstructured map or YAML. A ServiceEntry in mode WorkloadEntries is converted without its endpoints; package
+// pieces makes WorkloadEntries of those. Nothing volatile is ever rendered (no status, no timestamps), so the same object gives the
 // same bytes, and reading back what was rendered gives the same object.
 package manifest
 
@@ -8,28 +9,26 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
-	networkingv1alpha3 "istio.io/api/networking/v1alpha3"
-	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
 	"github.com/registry-bridge/registry-bridge/internal/translate"
 )
 
-// APIVersion is the version in which ServiceEntries are rendered. Any version of the group is read: their specs are equal.
+// APIVersion is the version in which objects are rendered. Any version of the group is read: their specs are equal.
 const APIVersion = group + "/v1"
 
 const group = "networking.istio.io"
 
-// document has the fields of a manifest that are ours, and no other.
-type document struct {
+// document has the fields of a manifest that are ours, and no other. Its spec is a spec or an endpoint.
+type document[S any] struct {
 	APIVersion string   `json:"apiVersion"`
 	Kind       string   `json:"kind"`
 	Metadata   metadata `json:"metadata"`
-	Spec       spec     `json:"spec"`
+	Spec       S        `json:"spec"`
 }
 
 type metadata struct {
@@ -40,13 +39,18 @@ type metadata struct {
 }
 
 type spec struct {
-	Hosts      []string   `json:"hosts,omitempty"`
-	Addresses  []string   `json:"addresses,omitempty"`
-	Ports      []port     `json:"ports,omitempty"`
-	Location   string     `json:"location,omitempty"`
-	Resolution string     `json:"resolution,omitempty"`
-	Endpoints  []endpoint `json:"endpoints,omitempty"`
-	ExportTo   []string   `json:"exportTo,omitempty"`
+	Hosts            []string   `json:"hosts,omitempty"`
+	Addresses        []string   `json:"addresses,omitempty"`
+	Ports            []port     `json:"ports,omitempty"`
+	Location         string     `json:"location,omitempty"`
+	Resolution       string     `json:"resolution,omitempty"`
+	Endpoints        []endpoint `json:"endpoints,omitempty"`
+	WorkloadSelector *selector  `json:"workloadSelector,omitempty"`
+	ExportTo         []string   `json:"exportTo,omitempty"`
+}
+
+type selector struct {
+	Labels map[string]string `json:"labels,omitempty"`
 }
 
 type port struct {
@@ -55,6 +59,7 @@ type port struct {
 	Name     string `json:"name"`
 }
 
+// endpoint is one endpoint of a ServiceEntry, and the spec of a WorkloadEntry.
 type endpoint struct {
 	Address  string            `json:"address,omitempty"`
 	Ports    map[string]uint32 `json:"ports,omitempty"`
@@ -66,7 +71,7 @@ type endpoint struct {
 
 // YAML renders o as one YAML document.
 func YAML(o *translate.Object) ([]byte, error) {
-	text, err := yaml.Marshal(newDocument(o))
+	text, err := yaml.Marshal(render(o))
 	if err != nil {
 		return nil, fmt.Errorf("render %s: %w", o.Key, err)
 	}
@@ -75,44 +80,23 @@ func YAML(o *translate.Object) ([]byte, error) {
 
 // Map renders o as Kubernetes clients hold unstructured objects: integers are int64.
 func Map(o *translate.Object) (map[string]any, error) {
-	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(newDocument(o))
+	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(render(o))
 	if err != nil {
 		return nil, fmt.Errorf("render %s: %w", o.Key, err)
 	}
 	return m, nil
 }
 
-// Render renders o for typed clients.
-func Render(o *translate.Object) *networkingv1.ServiceEntry {
-	d := newDocument(o)
-	se := &networkingv1.ServiceEntry{
-		TypeMeta: metav1.TypeMeta{APIVersion: d.APIVersion, Kind: d.Kind},
-		ObjectMeta: metav1.ObjectMeta{
-			Name: d.Metadata.Name, Namespace: d.Metadata.Namespace, Labels: d.Metadata.Labels, Annotations: d.Metadata.Annotations,
-		},
+// render returns the document of o.
+func render(o *translate.Object) any {
+	if o.Key.Kind == translate.KindWorkloadEntry {
+		return newWorkloadDocument(o)
 	}
-	s := &se.Spec
-	s.Hosts, s.Addresses, s.ExportTo = d.Spec.Hosts, slices.Clone(d.Spec.Addresses), slices.Clone(d.Spec.ExportTo)
-	s.Location = networkingv1alpha3.ServiceEntry_Location(networkingv1alpha3.ServiceEntry_Location_value[d.Spec.Location])
-	s.Resolution = networkingv1alpha3.ServiceEntry_Resolution(networkingv1alpha3.ServiceEntry_Resolution_value[d.Spec.Resolution])
-	for _, p := range d.Spec.Ports {
-		s.Ports = append(s.Ports, &networkingv1alpha3.ServicePort{Name: p.Name, Number: p.Number, Protocol: p.Protocol})
-	}
-	for _, e := range d.Spec.Endpoints {
-		s.Endpoints = append(s.Endpoints, &networkingv1alpha3.WorkloadEntry{
-			Address: e.Address, Ports: e.Ports, Labels: e.Labels, Network: e.Network, Locality: e.Locality, Weight: e.Weight,
-		})
-	}
-	return se
+	return newDocument(o)
 }
 
-func newDocument(o *translate.Object) *document {
-	d := &document{
-		APIVersion: APIVersion, Kind: string(o.Key.Kind),
-		Metadata: metadata{
-			Name: o.Key.Name, Namespace: o.Key.Namespace, Labels: maps.Clone(o.Labels), Annotations: maps.Clone(o.Annotations),
-		},
-	}
+func newDocument(o *translate.Object) *document[spec] {
+	d := &document[spec]{APIVersion: APIVersion, Kind: string(o.Key.Kind), Metadata: newMetadata(o)}
 	if added := addedLabels(o.Labels); added != "" {
 		if d.Metadata.Annotations == nil {
 			d.Metadata.Annotations = map[string]string{}
@@ -125,33 +109,44 @@ func newDocument(o *translate.Object) *document {
 	return d
 }
 
+func newMetadata(o *translate.Object) metadata {
+	return metadata{Name: o.Key.Name, Namespace: o.Key.Namespace, Labels: maps.Clone(o.Labels), Annotations: maps.Clone(o.Annotations)}
+}
+
 func newSpec(se *translate.ServiceEntry) spec {
 	s := spec{
 		Hosts: []string{se.Host}, Addresses: se.Addresses, Location: se.Location, Resolution: se.Resolution, ExportTo: se.ExportTo,
-		Ports: make([]port, len(se.Ports)), Endpoints: make([]endpoint, len(se.Endpoints)),
+		Ports: make([]port, len(se.Ports)),
 	}
 	for i, p := range se.Ports {
 		s.Ports[i] = port{Name: p.Name, Number: p.Number, Protocol: string(p.Protocol)}
 	}
+	if se.Mode == translate.WorkloadEntries {
+		s.WorkloadSelector = &selector{map[string]string{translate.LabelHost: se.Selector}}
+		return s
+	}
+	s.Endpoints = make([]endpoint, len(se.Endpoints))
 	for i := range se.Endpoints {
-		e := &se.Endpoints[i]
-		s.Endpoints[i] = endpoint{Address: e.Address, Network: e.Network, Locality: e.Locality, Weight: e.Weight}
-		if len(e.Ports) > 0 {
-			ports := make(map[string]uint32, len(e.Ports))
-			for _, p := range e.Ports {
-				ports[p.Name] = p.Number
-			}
-			s.Endpoints[i].Ports = ports
-		}
-		if len(e.Labels) > 0 {
-			labels := make(map[string]string, len(e.Labels))
-			for _, l := range e.Labels {
-				labels[l.Key] = l.Value
-			}
-			s.Endpoints[i].Labels = labels
-		}
+		s.Endpoints[i] = newEndpoint(&se.Endpoints[i])
 	}
 	return s
+}
+
+func newEndpoint(from *translate.Endpoint) endpoint {
+	e := endpoint{Address: from.Address, Network: from.Network, Locality: from.Locality, Weight: from.Weight}
+	if len(from.Ports) > 0 {
+		e.Ports = make(map[string]uint32, len(from.Ports))
+		for _, p := range from.Ports {
+			e.Ports[p.Name] = p.Number
+		}
+	}
+	if len(from.Labels) > 0 {
+		e.Labels = make(map[string]string, len(from.Labels))
+		for _, l := range from.Labels {
+			e.Labels[l.Key] = l.Value
+		}
+	}
+	return e
 }
 
 // addedLabels returns the value of AnnotationLabels.
@@ -167,7 +162,7 @@ func addedLabels(labels map[string]string) string {
 }
 
 // ErrForeign says that a manifest is something else than an object that could be ours.
-var ErrForeign = errors.New("not a ServiceEntry")
+var ErrForeign = errors.New("neither a ServiceEntry nor a WorkloadEntry")
 
 // ParseYAML reads one YAML document; see Parse.
 func ParseYAML(text []byte) (*translate.Object, error) {
@@ -180,24 +175,36 @@ func ParseYAML(text []byte) (*translate.Object, error) {
 
 // Parse takes from an unstructured manifest what is ours and ignores the rest: labels and annotations that somebody else added, and
 // fields that we do not set. A manifest with several hosts yields them joined by commas, so that it differs from every object that
-// we would write. It does not look at the owner; the error wraps ErrForeign for anything but a ServiceEntry.
+// we would write; so does any other selector of WorkloadEntries than ours. It does not look at the owner; the error wraps ErrForeign for
+// anything but a ServiceEntry or a WorkloadEntry.
 func Parse(m map[string]any) (*translate.Object, error) {
 	version, _ := m["apiVersion"].(string)
 	kind, _ := m["kind"].(string)
-	if g, _, _ := strings.Cut(version, "/"); g != group || kind != string(translate.KindServiceEntry) {
-		return nil, fmt.Errorf("parse manifest of %q, kind %q: %w", version, kind, ErrForeign)
+	g, _, _ := strings.Cut(version, "/")
+	switch {
+	case g == group && kind == string(translate.KindServiceEntry):
+		return parseEntry(m)
+	case g == group && kind == string(translate.KindWorkloadEntry):
+		return parseWorkload(m)
 	}
-	var d document
+	return nil, fmt.Errorf("parse manifest of %q, kind %q: %w", version, kind, ErrForeign)
+}
+
+func parseEntry(m map[string]any) (*translate.Object, error) {
+	var d document[spec]
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(m, &d); err != nil {
 		return nil, fmt.Errorf("parse manifest: %w", err)
 	}
-	o := &translate.Object{
-		Key:          translate.Key{Kind: translate.KindServiceEntry, Namespace: d.Metadata.Namespace, Name: d.Metadata.Name},
+	return &translate.Object{
+		Key:          d.Metadata.key(translate.KindServiceEntry),
 		Labels:       pick(d.Metadata.Labels, ownLabels(d.Metadata.Annotations)),
-		Annotations:  pick(d.Metadata.Annotations, ownAnnotations()),
+		Annotations:  pick(d.Metadata.Annotations, ownAnnotations(translate.KindServiceEntry)),
 		ServiceEntry: d.Spec.serviceEntry(),
-	}
-	return o, nil
+	}, nil
+}
+
+func (m *metadata) key(kind translate.Kind) translate.Key {
+	return translate.Key{Kind: kind, Namespace: m.Namespace, Name: m.Name}
 }
 
 func ownLabels(annotations map[string]string) []string {
@@ -208,7 +215,10 @@ func ownLabels(annotations map[string]string) []string {
 	return own
 }
 
-func ownAnnotations() []string {
+func ownAnnotations(kind translate.Kind) []string {
+	if kind == translate.KindWorkloadEntry {
+		return []string{translate.AnnotationHost}
+	}
 	return []string{translate.AnnotationService, translate.AnnotationUnit, translate.AnnotationRegistry}
 }
 
@@ -233,20 +243,49 @@ func (s *spec) serviceEntry() *translate.ServiceEntry {
 		se.Ports = append(se.Ports, translate.ServicePort{Name: p.Name, Number: p.Number, Protocol: translate.Protocol(p.Protocol)})
 	}
 	slices.SortStableFunc(se.Ports, func(a, b translate.ServicePort) int { return int(a.Number) - int(b.Number) })
+	s.readSelector(se)
+	if se.Mode == translate.WorkloadEntries {
+		return se
+	}
 	if len(s.Endpoints) > 0 {
 		se.Endpoints = make([]translate.Endpoint, len(s.Endpoints))
 	}
-	for i, e := range s.Endpoints {
-		se.Endpoints[i] = translate.Endpoint{
-			Address: e.Address, Ports: sortedPorts(e.Ports), Labels: sortedLabels(e.Labels),
-			Weight: e.Weight, Locality: e.Locality, Network: e.Network,
-		}
+	for i := range s.Endpoints {
+		se.Endpoints[i] = s.Endpoints[i].endpoint()
 		if i > 0 { // Most endpoints of a service are alike; let them share.
 			share(&se.Endpoints[i], &se.Endpoints[i-1])
 		}
 	}
 	slices.SortStableFunc(se.Endpoints, func(a, b translate.Endpoint) int { return a.Compare(&b) })
 	return se
+}
+
+func (e *endpoint) endpoint() translate.Endpoint {
+	return translate.Endpoint{
+		Address: e.Address, Ports: sortedPorts(e.Ports), Labels: sortedLabels(e.Labels),
+		Weight: e.Weight, Locality: e.Locality, Network: e.Network,
+	}
+}
+
+// readSelector sets the mode and the selector of a ServiceEntry. It is in mode WorkloadEntries when its selector names our label; whatever
+// else it selects by, or holds in endpoints, shows in the selector and is thus no selector of ours.
+func (s *spec) readSelector(se *translate.ServiceEntry) {
+	if s.WorkloadSelector == nil {
+		return
+	}
+	labels := s.WorkloadSelector.Labels
+	host, ours := labels[translate.LabelHost]
+	if ours {
+		se.Mode = translate.WorkloadEntries
+	}
+	if ours && len(labels) == 1 && len(s.Endpoints) == 0 {
+		se.Selector = host
+		return
+	}
+	for _, l := range sortedLabels(labels) {
+		se.Selector += l.Key + "=" + l.Value + ","
+	}
+	se.Selector += strconv.Itoa(len(s.Endpoints)) + " endpoints"
 }
 
 func share(e, previous *translate.Endpoint) {

@@ -30,7 +30,7 @@ func Overlay(existing map[string]any, o *translate.Object) (map[string]any, erro
 	replace(newMeta, meta, []string{"namespace"})
 	newMeta["labels"] = overlayKeys(child(oldMeta, "labels"), child(meta, "labels"), maps.Keys(live.Labels))
 	newMeta["annotations"] = overlayKeys(child(oldMeta, "annotations"), child(meta, "annotations"),
-		slices.Values(append(ownAnnotations(), translate.AnnotationLabels)))
+		slices.Values(append(ownAnnotations(o.Key.Kind), translate.AnnotationLabels)))
 	for _, field := range []string{"labels", "annotations"} {
 		if len(child(newMeta, field)) == 0 {
 			delete(newMeta, field)
@@ -40,10 +40,20 @@ func Overlay(existing map[string]any, o *translate.Object) (map[string]any, erro
 
 	spec, oldSpec := child(ours, "spec"), child(existing, "spec")
 	newSpec := maps.Clone(oldSpec)
-	replace(newSpec, spec, []string{"hosts", "addresses", "ports", "location", "resolution", "endpoints", "exportTo"})
-	keepPortFields(newSpec, oldSpec)
+	replace(newSpec, spec, specFields(o.Key.Kind))
+	if o.Key.Kind == translate.KindServiceEntry {
+		keepPortFields(newSpec, oldSpec)
+	}
 	result["spec"] = newSpec
 	return result, nil
+}
+
+// specFields are the fields of a spec that are ours.
+func specFields(kind translate.Kind) []string {
+	if kind == translate.KindWorkloadEntry {
+		return []string{"address", "ports", "labels", "network", "locality", "weight"}
+	}
+	return []string{"hosts", "addresses", "ports", "location", "resolution", "endpoints", "workloadSelector", "exportTo"}
 }
 
 // child returns the map at key, empty when there is none.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/registry-bridge/registry-bridge/internal/sync/output"
 	"github.com/registry-bridge/registry-bridge/internal/sync/output/manifest"
+	"github.com/registry-bridge/registry-bridge/internal/sync/output/pieces"
 	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
 	"github.com/registry-bridge/registry-bridge/internal/translate"
 )
@@ -21,6 +22,7 @@ type Memory struct {
 	mu      sync.Mutex
 	version int
 	objects map[translate.Key]*stored
+	joiner  pieces.Joiner
 	writes  []Written
 	faults  Faults
 }
@@ -32,14 +34,14 @@ var (
 
 // Faults are what goes wrong in a Memory. Functions that are nil do nothing.
 type Faults struct {
-	// Live is called before each Live, Write before each change; what they return is the error.
+	// Live is called before each Live, Write before each change of one stored object; what they return is the error.
 	Live  func() error
 	Write func(c plan.Change) (retryAfter time.Duration, err error)
-	// Slots is how many changes one Write carries out, 0 for all.
+	// Slots is how many stored objects one Write changes, 0 for all.
 	Slots int
 }
 
-// Written is one change that a Memory was asked to make.
+// Written is one change of a stored object that a Memory was asked to make.
 type Written struct {
 	Key  translate.Key
 	Op   plan.Op
@@ -62,6 +64,7 @@ func (m *Memory) Open(t *testing.T) output.Output {
 			s.live = &plan.Live{Object: object, ResourceVersion: s.live.ResourceVersion}
 		}
 	}
+	m.joiner = pieces.Joiner{}
 	return m
 }
 
@@ -110,16 +113,20 @@ func (m *Memory) Writes() []Written {
 	return slices.Clone(m.writes)
 }
 
+// Keys returns the keys of everything that is stored, sorted.
+func (m *Memory) Keys() []translate.Key {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(m.objects), translate.Key.Compare)
+}
+
 // Endpoints returns the addresses and ports ("address:port") behind each host, sorted. A host without endpoints has an empty list.
 func (m *Memory) Endpoints() map[string][]string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	hosts := map[string][]string{}
-	for _, s := range m.objects {
-		if s.live == nil {
-			continue
-		}
-		se := s.live.Object.ServiceEntry
+	for _, live := range m.joined() {
+		se := live.Object.ServiceEntry
 		list := hosts[se.Host]
 		if list == nil {
 			list = []string{}
@@ -142,13 +149,18 @@ func (m *Memory) Live(context.Context) ([]plan.Live, error) {
 			return nil, err
 		}
 	}
+	return m.joined(), nil
+}
+
+// joined returns what is ours.
+func (m *Memory) joined() []plan.Live {
 	live := []plan.Live{}
 	for _, key := range slices.SortedFunc(maps.Keys(m.objects), translate.Key.Compare) {
 		if s := m.objects[key]; s.live != nil {
 			live = append(live, *s.live)
 		}
 	}
-	return live, nil
+	return m.joiner.Join(live)
 }
 
 // Write implements output.Output.
@@ -156,18 +168,26 @@ func (m *Memory) Write(_ context.Context, p plan.Plan) []output.Result {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var results []output.Result
-	for i, c := range slices.Concat(p.Apply, p.Delete) {
-		if m.faults.Slots > 0 && i == m.faults.Slots {
+	sent := 0
+	proceed := func() bool { return m.faults.Slots == 0 || sent < m.faults.Slots }
+	for _, c := range slices.Concat(p.Apply, p.Delete) {
+		var after time.Duration
+		r, tried := pieces.Write(c, func(c plan.Change) (live *plan.Live, err error) {
+			sent++
+			if m.faults.Write != nil {
+				after, err = m.faults.Write(c)
+			}
+			if err == nil {
+				live, err = m.write(c)
+			}
+			m.writes = append(m.writes, Written{Key: c.Key, Op: c.Op, Time: time.Now(), Err: err})
+			return live, err
+		}, proceed)
+		if !tried {
 			break
 		}
-		r := output.Result{Key: c.Key, Op: c.Op}
-		if m.faults.Write != nil {
-			r.RetryAfter, r.Err = m.faults.Write(c)
-		}
-		if r.Err == nil {
-			r.Live, r.Err = m.write(c)
-		}
-		m.writes = append(m.writes, Written{Key: c.Key, Op: c.Op, Time: time.Now(), Err: r.Err})
+		r.RetryAfter = after
+		m.joiner.Wrote(r.Live)
 		results = append(results, r)
 	}
 	return results

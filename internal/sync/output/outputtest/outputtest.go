@@ -77,6 +77,13 @@ func Object(name string, addresses ...string) *translate.Object {
 	return o
 }
 
+// Workloads returns the object in mode WorkloadEntries.
+func Workloads(name string, addresses ...string) *translate.Object {
+	o := Object(name, addresses...)
+	o.ServiceEntry.Mode, o.ServiceEntry.Selector = translate.WorkloadEntries, translate.HostLabel(name)
+	return o
+}
+
 // manifestOf returns the object as a person would write it. It is written out here, and not rendered by the code under test.
 func manifestOf(o *translate.Object) map[string]any {
 	var endpoints []any

@@ -9,9 +9,6 @@ import (
 	"github.com/registry-bridge/registry-bridge/e2e/faults/providers"
 )
 
-// idle is how long a bridge without work is watched.
-const idle = time.Minute
-
 // BenchmarkChangeToFile makes 500 single changes and measures each from before the call that changes the registry until the file has
 // been read by somebody else. The registry's own part, the duration of the call, is reported beside it: both end with a disk.
 func BenchmarkChangeToFile(b *testing.B) {
@@ -19,15 +16,15 @@ func BenchmarkChangeToFile(b *testing.B) {
 	for b.Loop() {
 		r := newRig(b, providers.Population{Interfaces: 200, Instances: 5})
 		r.firstSync()
-		r.pass(2 * time.Second)
-		before := r.usage()
+		pass(b, 2 * time.Second)
+		before := usageOf(b, r.bridge)
 		requests, versions := r.requests(), r.recorder.Len()
 		latencies, calls := make([]time.Duration, 0, changes), make([]time.Duration, 0, changes)
 		for i := range changes {
 			call, latency := r.change(i)
 			latencies, calls = append(latencies, latency), append(calls, call)
 		}
-		after := r.usage()
+		after := usageOf(b, r.bridge)
 		slices.Sort(latencies)
 		slices.Sort(calls)
 		b.ReportMetric(milliseconds(calls[changes*99/100]), "registry-p99-ms")
@@ -69,11 +66,11 @@ func BenchmarkSteady(b *testing.B) {
 			for b.Loop() {
 				r := newRig(b, population)
 				b.ReportMetric(r.firstSync().Seconds(), "first-sync-s")
-				r.pass(10 * time.Second)
-				before := r.usage()
+				pass(b, 10 * time.Second)
+				before := usageOf(b, r.bridge)
 				requests, versions := r.requests(), r.recorder.Len()
-				r.pass(idle)
-				after := r.usage()
+				pass(b, *idleLength)
+				after := usageOf(b, r.bridge)
 				b.ReportMetric(after.rss, "rss-MiB")
 				b.ReportMetric(after.hwm, "peak-rss-MiB")
 				b.ReportMetric(100*(after.cpu-before.cpu)/after.at.Sub(before.at).Seconds(), "idle-cpu-%")
@@ -95,8 +92,8 @@ func BenchmarkRollingRestart(b *testing.B) {
 	for b.Loop() {
 		r := newRig(b, providers.Population{Interfaces: 1, Instances: instances})
 		r.firstSync()
-		r.pass(2 * time.Second)
-		before, versions := r.usage(), r.recorder.Len()
+		pass(b, 2 * time.Second)
+		before, versions := usageOf(b, r.bridge), r.recorder.Len()
 		ticker := time.NewTicker(length / instances)
 		for i := range instances + away {
 			if i < instances {
@@ -113,7 +110,7 @@ func BenchmarkRollingRestart(b *testing.B) {
 		}
 		ticker.Stop()
 		r.settle()
-		after := r.usage()
+		after := usageOf(b, r.bridge)
 		b.ReportMetric(float64(r.recorder.Len()-versions), "writes")
 		b.ReportMetric(float64(after.read-before.read)/(1<<20), "read-MiB")
 		b.ReportMetric(100*(after.cpu-before.cpu)/after.at.Sub(before.at).Seconds(), "cpu-%")

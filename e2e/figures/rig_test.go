@@ -1,5 +1,6 @@
-// Package figures measures the built program against a real ZooKeeper. It has benchmarks only, each a single long operation with
-// metrics of its own; `make bench` runs them and docs/performance.md keeps what they said.
+// Package figures measures the built program between real registries and real outputs. Its benchmarks are each a single long operation
+// with metrics of its own; `make bench` runs them and docs/performance.md keeps what they said. What does not depend on the machine, how
+// much is written and asked, is in tests.
 package figures_test
 
 import (
@@ -23,10 +24,12 @@ import (
 )
 
 // patience ends a benchmark that hangs.
-const patience = 5 * time.Minute
+const patience = 3 * time.Minute
 
 // program is the path of the bridge's binary.
 var program string
+
+var idleLength = flag.Duration("idle", time.Minute, "how long a bridge without work is watched")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -163,23 +166,23 @@ type usage struct {
 	read     uint64
 }
 
-func (r *rig) usage() usage {
-	r.b.Helper()
-	proc, err := procfs.NewProc(r.bridge.Process().Pid())
+func usageOf(tb testing.TB, program *bridge.Bridge) usage {
+	tb.Helper()
+	proc, err := procfs.NewProc(program.Process().Pid())
 	if err != nil {
-		r.b.Fatal(err)
+		tb.Fatal(err)
 	}
 	status, err := proc.NewStatus()
 	if err != nil {
-		r.b.Fatal(err)
+		tb.Fatal(err)
 	}
 	stat, err := proc.Stat()
 	if err != nil {
-		r.b.Fatal(err)
+		tb.Fatal(err)
 	}
 	io, err := proc.IO()
 	if err != nil {
-		r.b.Fatal(err)
+		tb.Fatal(err)
 	}
 	const mib = 1 << 20
 	return usage{
@@ -208,11 +211,12 @@ func (r *rig) requests() int {
 }
 
 // pass lets time pass.
-func (r *rig) pass(length time.Duration) {
+func pass(tb testing.TB, length time.Duration) {
+	tb.Helper()
 	timer := time.NewTimer(length)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-r.b.Context().Done():
+	case <-tb.Context().Done():
 	}
 }

@@ -28,6 +28,9 @@ type outputFlags struct {
 	dir        string
 	kubeconfig string
 	context    string
+	// qps and burst bound the requests to the API server.
+	qps   float64
+	burst int
 }
 
 // register adds the flags that all commands share. The flag for the kind is the command's own: plan has another meaning for --output.
@@ -90,7 +93,9 @@ func (f *bridgeFlags) openOutput(kind string, readOnly bool, log *slog.Logger) (
 		if err != nil {
 			return nil, err
 		}
-		cluster, err := kube.New(kube.Options{Config: config, Instance: f.instance, Logger: log})
+		cluster, err := kube.New(kube.Options{
+			Config: config, Instance: f.instance, QPS: f.output.qps, Burst: f.output.burst, Logger: log,
+		})
 		if err != nil {
 			return nil, err
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/registry-bridge/registry-bridge/internal/controller/file"
 	"github.com/registry-bridge/registry-bridge/internal/status"
+	"github.com/registry-bridge/registry-bridge/internal/sync/output/kube"
 )
 
 // stopTimeout is how long a stop may take: a write that is under way is finished, and everything else is given up.
@@ -68,6 +69,9 @@ func newRunCommand() *cobra.Command {
 			if kind == "" {
 				return fmt.Errorf("--output kube or --output-dir is needed, e.g. --output-dir ./out; see %q", cmd.CommandPath()+" --help")
 			}
+			if f.output.qps <= 0 || f.output.burst <= 0 {
+				return errors.New("--kube-api-qps and --kube-api-burst have to be above 0, e.g. --kube-api-qps 100 --kube-api-burst 200")
+			}
 			if err := f.identify(kind); err != nil {
 				return err
 			}
@@ -81,6 +85,9 @@ func newRunCommand() *cobra.Command {
 	f.register(cmd, "info")
 	cmd.Flags().StringVar(&f.output.kind, "output", "",
 		"`KIND` of output: kube or dir; may be left out when --kubeconfig or --output-dir says it")
+	cmd.Flags().Float64Var(&f.output.qps, "kube-api-qps", kube.DefaultQPS,
+		"`REQUESTS` that are sent to the API server in a second; a first synchronisation is one for each object")
+	cmd.Flags().IntVar(&f.output.burst, "kube-api-burst", kube.DefaultBurst, "`REQUESTS` that may be sent to the API server at once after a rest")
 	cmd.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8080", "`ADDRESS` for health, metrics and state over HTTP; empty for none")
 	return cmd
 }

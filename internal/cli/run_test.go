@@ -272,6 +272,7 @@ func TestRunRefuses(t *testing.T) {
 		{"cluster without instance", []string{"--config", w.config, "--output", "kube"}, "needs --instance"},
 		{"context without instance", []string{"--config", w.config, "--context", "prod"}, "needs --instance"},
 		{"cluster and folder", []string{"--config", w.config, "--output", "kube", "--output-dir", w.out, "--instance", "a"}, "exclude each other"},
+		{"no requests", []string{"--config", w.config, "--output", "kube", "--instance", "a", "--kube-api-qps", "0"}, "--kube-api-qps"},
 		{"log level", []string{"--config", w.config, "--output-dir", w.out, "--log-level", "loud"}, "use debug, info, warn or error"},
 		{"log format", []string{"--config", w.config, "--output-dir", w.out, "--log-format", "xml"}, "use text or json"},
 		{"nothing valid", []string{"--config", bad, "--output-dir", w.out}, "needs to be Registry"},

@@ -70,7 +70,7 @@ func New(t testing.TB, options Options) *Bridge {
 	config := filepath.Join(dir, "registry.yaml")
 	b.flags = append([]string{"run", "--config", config, "--listen", b.http}, options.Flags...)
 	if options.Kubeconfig != "" {
-		b.flags = append(b.flags, "--kubeconfig", options.Kubeconfig)
+		b.flags = append(b.flags, "--kubeconfig", options.Kubeconfig, "--instance", "e2e")
 	} else {
 		b.flags = append(b.flags, "--output-dir", b.Out)
 	}

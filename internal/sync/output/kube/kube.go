@@ -28,6 +28,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,11 +50,15 @@ import (
 // FieldManager is the name under which the API server notes which fields are ours.
 const FieldManager = "registry-bridge"
 
+// Defaults of Options.
 const (
-	// requestsPerSecond and requestBurst bound what we ask of the API server, inFlight how much at a time. Watches do not count.
-	requestsPerSecond = 50
-	requestBurst      = 100
-	inFlight          = 8
+	DefaultQPS   = 50
+	DefaultBurst = 100
+)
+
+const (
+	// inFlight is how many requests are under way at a time.
+	inFlight = 8
 	// firstSync is how long Live waits for the first listing before it says that there is none yet.
 	firstSync = 5 * time.Second
 )
@@ -69,6 +74,10 @@ type Options struct {
 	// Until returns the time by which every request about an object has to have ended, because another process may own the objects
 	// from then on; it is asked before each. The zero time means that this process does not own them now. Nil means no limit.
 	Until func() time.Time
+	// QPS and Burst bound how many requests are sent in a second and in a row; watches do not count. DefaultQPS and DefaultBurst when
+	// they are 0.
+	QPS   float64
+	Burst int
 	// Logger hears when the API server cannot be read, and when it can again. Nil logs nothing.
 	Logger *slog.Logger
 }
@@ -122,7 +131,7 @@ func New(opts Options) (*Kube, error) {
 	}
 	k := &Kube{
 		opts: opts, log: opts.Logger, http: client,
-		limiter: rate.NewLimiter(requestsPerSecond, requestBurst), parallel: inFlight,
+		limiter: rate.NewLimiter(rate.Limit(cmp.Or(opts.QPS, DefaultQPS)), cmp.Or(opts.Burst, DefaultBurst)), parallel: inFlight,
 		mirror:  newMirror(),
 		claims:  map[feedName]*claims{feedOwn: newClaims(), feedOthers: newClaims(), feedServices: newClaims()},
 		changed: make(chan struct{}, 1), synced: make(chan struct{}),

@@ -460,7 +460,7 @@ func TestBudget(t *testing.T) {
 	a := newAPI(t)
 	k := a.open(t)
 	results := k.Write(t.Context(), create(names(300)...))
-	if got := len(results); got < requestBurst || got > requestBurst+2*requestsPerSecond {
+	if got := len(results); got < DefaultBurst || got > DefaultBurst+2*DefaultQPS {
 		t.Errorf("%d written in one go, want the burst and what a second allows", got)
 	}
 	if len(results) != len(a.seen()) {

@@ -254,6 +254,24 @@ func property(t *testing.T, path ...string) apiextensionsv1.JSONSchemaProps {
 	return p
 }
 
+// TestEveryFieldIsExplained: kubectl explain has something to say about each field.
+func TestEveryFieldIsExplained(t *testing.T) {
+	var walk func(p apiextensionsv1.JSONSchemaProps, path string)
+	walk = func(p apiextensionsv1.JSONSchemaProps, path string) {
+		if p.Description == "" {
+			t.Errorf("%s has no description", path)
+		}
+		for name, child := range p.Properties {
+			walk(child, path+"."+name)
+		}
+		if p.Items != nil && p.Items.Schema.Type == "object" {
+			walk(*p.Items.Schema, path+"[]")
+		}
+	}
+	walk(property(t, "spec"), "spec")
+	walk(property(t, "status"), "status")
+}
+
 // TestDurations: what the schema takes for a duration, Go reads. Otherwise a Registry that is stored could not be decoded, and with it
 // no list of Registries.
 func TestDurations(t *testing.T) {

@@ -29,6 +29,9 @@ func prepare() error {
 	if _, err := lab.PrepareKubernetes(ctx, os.Stderr); err != nil {
 		return err
 	}
+	if _, err := lab.PrepareKubectl(ctx, os.Stderr); err != nil {
+		return err
+	}
 	if _, err := lab.PrepareConsul(ctx, os.Stderr); err != nil {
 		return err
 	}

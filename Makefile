@@ -54,7 +54,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s).
 	@hack/fuzz.sh $(or $(FUZZTIME),20s)
 
 .PHONY: e2e
-e2e: build ## Run the suites against real servers (Java, from Maven; kube-apiserver, built; prepared once).
+e2e: build ## Run the suites against real servers (Java, from Maven; Consul, kube-apiserver, istiod, built; prepared once).
 	cd e2e && $(GO) test -count=1 -timeout 30m ./...
 
 .PHONY: e2e-lab

@@ -20,6 +20,7 @@ import (
 type Certificates struct {
 	CA               string
 	ServerKeyAndCert string
+	ServerKey        string
 	ClientKey        string
 	ClientCert       string
 }
@@ -58,6 +59,7 @@ func NewCertificates(t testing.TB) Certificates {
 	return Certificates{
 		CA:               write("ca.pem", ca.certPEM()),
 		ServerKeyAndCert: write("server.pem", server.keyPEM(t), server.certPEM()),
+		ServerKey:        write("server-key.pem", server.keyPEM(t)),
 		ClientKey:        write("client-key.pem", client.keyPEM(t)),
 		ClientCert:       write("client.pem", client.certPEM()),
 	}

@@ -1,6 +1,6 @@
-// Package lab starts the real servers that the end-to-end suites run against: ZooKeeper, Dubbo providers and consumers, and the API
-// server of Kubernetes. They come from Maven Central, the Go module proxy and Debian through their ordinary clients, pinned to a version
-// (etcd: what Debian has), and are prepared once into a cache folder outside the checkout,
+// Package lab starts the real servers that the end-to-end suites run against: ZooKeeper, Consul, Dubbo providers and consumers, the API
+// server of Kubernetes, and istiod. They come from Maven Central, the Go module proxy and Debian through their ordinary clients, pinned to
+// a version (etcd: what Debian has), and are prepared once into a cache folder outside the checkout,
 // ${XDG_CACHE_HOME:-~/.cache}/registry-bridge-lab.
 //
 // Everything listens on 127.0.0.1, on ports that no other test uses at the time, keeps its data in t.TempDir and ends with the test

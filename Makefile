@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 GO      ?= go
 BIN     := bin/registry-bridge
-MODULES := . e2e tools
+MODULES := . e2e hack/release tools
 CHART   := deploy/helm/registry-bridge
 
 # Downloads and built tools live outside the checkout, so that a clean checkout does not build them again.
@@ -43,6 +43,7 @@ build: ## Build bin/registry-bridge.
 test: build ## Build, and run all tests that need only Go (with the race detector when there is a C compiler).
 	@echo "race detector: $(if $(RACE),on,OFF: it needs a C compiler and there is none)"
 	$(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE) -timeout 5m ./...
+	$(GO) -C hack/release test ./...
 	@$(if $(FUZZTIME),$(MAKE) fuzz FUZZTIME=$(FUZZTIME),echo "fuzzing: committed corpus only (make fuzz FUZZTIME=20s for more)")
 
 .PHONY: test-race
@@ -86,10 +87,42 @@ mutation: $(call TOOL,gremlins) ## Change the code of translate and plan, and se
 demo: build ## Show in under a minute what happens when a registry changes, fails and comes back empty.
 	@$(GO) run ./hack/demo
 
+##@ Release
+
+# Name of the image; its tag, when that should not be the version; and what it is built for.
+IMAGE ?= ghcr.io/registry-bridge/registry-bridge
+TAG   ?=
+ARCHS ?= amd64 arm64
+# Makes the parts of a release from the binaries; paths are relative to hack/release.
+RELEASE  = $(GO) -C hack/release run .
+BINARIES = $(ARCHS:%=../../out/linux-%/registry-bridge)
+
+.PHONY: release-binaries
+release-binaries:
+	@for arch in $(ARCHS); do echo "building for linux/$$arch"; \
+	  CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -buildvcs=true -ldflags='-s -w' -o out/linux-$$arch/registry-bridge ./cmd/registry-bridge; done
+
+.PHONY: image
+image: release-binaries licenses ## Build the image without Docker: out/image has an OCI layout, and archives for containerd and Docker.
+	@rm -rf out/image
+	@$(RELEASE) image -out ../../out/image -name $(IMAGE) -tag '$(TAG)' -notices ../../out/THIRD_PARTY_NOTICES $(BINARIES)
+
+.PHONY: image-check
+image-check: image ## Build the image, and run the program from it in a root that holds nothing else.
+	$(GO) -C hack/release test -count=1 -run '^TestBuilt$$' ./image -layout ../../../out/image/oci
+
+.PHONY: licenses
+licenses: ## Collect the licences of all that is linked in (out/THIRD_PARTY_NOTICES); fails on one that is not allowed.
+	@$(RELEASE) notices -out ../../out/THIRD_PARTY_NOTICES
+
+.PHONY: sbom
+sbom: release-binaries ## Write the bill of materials (CycloneDX) of the binaries in the image: out/sbom.
+	@for arch in $(ARCHS); do $(RELEASE) sbom -out ../../out/sbom/registry-bridge-linux-$$arch.cdx.json ../../out/linux-$$arch/registry-bridge; done
+
 ##@ Keep it clean
 
 .PHONY: verify
-verify: lint generate tidy ## What CI checks besides the tests: lint, generated files and go.mod are up to date.
+verify: lint generate tidy image-check ## What CI checks besides the tests: lint, generated files, go.mod, licences, and the image.
 	@hack/check-clean.sh
 
 .PHONY: lint
@@ -97,11 +130,13 @@ lint: $(call TOOL,golangci-lint) ## Run the linters over all modules.
 	@hack/check-source.sh
 	$(call TOOL,golangci-lint) run ./...
 	cd e2e && $(call TOOL,golangci-lint) run --config ../.golangci.yml ./...
+	cd hack/release && $(call TOOL,golangci-lint) run --config ../../.golangci.yml ./...
 
 .PHONY: fmt
 fmt: $(call TOOL,golangci-lint) ## Format the Go code.
 	$(call TOOL,golangci-lint) fmt ./...
 	cd e2e && $(call TOOL,golangci-lint) fmt --config ../.golangci.yml ./...
+	cd hack/release && $(call TOOL,golangci-lint) fmt --config ../../.golangci.yml ./...
 
 .PHONY: generate
 generate: $(call TOOL,controller-gen) ## Generate what is generated from Go types: deep copies, the CRD, the reference pages.

@@ -27,8 +27,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
 		os.Exit(1)
 	}
@@ -89,7 +90,7 @@ func images(flags *flag.FlagSet, root *string, args []string) error {
 	}
 	texts := map[string][]byte{}
 	for _, file := range []string{filepath.Join(*root, "LICENSE"), *third} {
-		data, err := os.ReadFile(file)
+		data, err := os.ReadFile(file) //nolint:gosec // Reading what its flags name is what this tool is for.
 		if err != nil {
 			return err
 		}
@@ -186,7 +187,7 @@ func create(file string, write func(*os.File) error) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // Nothing in it is secret.
 		return err
 	}
-	f, err := os.Create(file)
+	f, err := os.Create(file) //nolint:gosec // Writing what its flags name is what this tool is for.
 	if err != nil {
 		return err
 	}

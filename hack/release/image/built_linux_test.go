@@ -5,6 +5,8 @@ import (
 	"encoding/pem"
 	"flag"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -120,13 +122,15 @@ func inside(t *testing.T, dir string, args ...string) *exec.Cmd {
 // testTrust: the program takes its roots of trust from the file in the image. It refuses the certificate of a Consul server, and accepts
 // it once the server's own CA is in that file.
 func testTrust(t *testing.T, dir string) {
+	t.Helper()
 	var asked atomic.Int64
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
 		http.Error(w, "no service here", http.StatusForbidden)
 	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // It would tell of the client that does not trust it.
+	server.StartTLS()
 	defer server.Close()
-	server.Config.ErrorLog = nil
 	registry := fmt.Sprintf(`{apiVersion: registry-bridge.io/v1alpha1, kind: Registry, metadata: {name: c, namespace: n},
 		spec: {source: {consul: {address: %q}}}}`, server.URL)
 	if err := os.WriteFile(filepath.Join(dir, "registry.yaml"), []byte(registry), 0o644); err != nil {

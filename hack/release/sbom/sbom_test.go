@@ -40,11 +40,11 @@ func TestWrite(t *testing.T) {
 	}
 	got := []string{bom.SpecVersion.String(), bom.SerialNumber, bom.Metadata.Timestamp}
 	for _, c := range append([]cdx.Component{*bom.Metadata.Component}, *bom.Components...) {
-		line := string(c.Type) + " " + c.PackageURL
+		line := []string{string(c.Type), c.PackageURL}
 		for _, l := range *c.Licenses {
-			line += " " + l.License.ID
+			line = append(line, l.License.ID)
 		}
-		got = append(got, line)
+		got = append(got, strings.Join(line, " "))
 	}
 	want := []string{
 		"1.6", "urn:uuid:2d711642-b726-8044-8162-7ca9fbac32f5", "2026-01-02T03:04:05Z",

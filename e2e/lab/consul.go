@@ -31,8 +31,9 @@ type ConsulOptions struct {
 	Servers int
 	// ACL turns ACLs on, with default deny; ConsulManagementToken then may do everything.
 	ACL bool
-	// Certificates let every server serve HTTPS too.
+	// Certificates let every server serve HTTPS too, MutualTLS lets them ask for a certificate of the client.
 	Certificates *Certificates
+	MutualTLS    bool
 	// Settings go into the configuration of every server and win over those of the lab.
 	Settings map[string]any
 }
@@ -87,7 +88,7 @@ func StartConsul(t testing.TB, options ConsulOptions) *Consul {
 			}
 		}
 		if options.Certificates != nil {
-			s.serveHTTPS(t, options.Certificates)
+			s.serveHTTPS(t, options.Certificates, options.MutualTLS)
 		}
 		maps.Copy(s.settings, options.Settings)
 	}
@@ -123,13 +124,14 @@ func newConsulServer(t testing.TB, name, program, token string) *ConsulServer {
 	return s
 }
 
-func (s *ConsulServer) serveHTTPS(t testing.TB, certificates *Certificates) {
+func (s *ConsulServer) serveHTTPS(t testing.TB, certificates *Certificates, mutual bool) {
 	t.Helper()
 	port := FreePort(t)
 	s.Secure = loopback(port)
 	s.ports["https"] = port
-	s.settings["tls"] = map[string]any{"https": map[string]string{
-		"cert_file": certificates.ServerKeyAndCert, "key_file": certificates.ServerKeyAndCert,
+	s.settings["tls"] = map[string]any{"https": map[string]any{
+		"cert_file": certificates.ServerKeyAndCert, "key_file": certificates.ServerKeyAndCert, "ca_file": certificates.CA,
+		"verify_incoming": mutual,
 	}}
 }
 

@@ -3,7 +3,6 @@ package sources_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
@@ -87,6 +86,9 @@ type upsertCounter struct {
 	upserts *atomic.Int64
 }
 
+// SetHints implements source.HintSink.
+func (c upsertCounter) SetHints(hints ...model.Hint) { source.SetHints(c.Sink, hints...) }
+
 // Upsert implements source.Sink.
 func (c upsertCounter) Upsert(svc *model.Service) {
 	c.upserts.Add(1)
@@ -95,12 +97,16 @@ func (c upsertCounter) Upsert(svc *model.Service) {
 
 func watchConsul(t *testing.T, server *lab.ConsulServer, token string) *consulWatch {
 	t.Helper()
+	return watchConsulAt(t, consul.Config{Address: "http://" + server.Addr}, token)
+}
+
+func watchConsulAt(t *testing.T, cfg consul.Config, token string) *consulWatch {
+	t.Helper()
 	w := &consulWatch{Recorder: sourcetest.NewRecorder(t, sourcetest.ID), t: t}
 	w.token.Store(&token)
-	src := consul.New(consul.Config{
-		SourceID: sourcetest.ID, Address: "http://" + server.Addr, Logger: slog.New(slog.DiscardHandler),
-		Token: func(context.Context) (string, error) { return *w.token.Load(), nil },
-	})
+	cfg.SourceID = sourcetest.ID
+	cfg.Token = func(context.Context) (string, error) { return *w.token.Load(), nil }
+	src := consul.New(cfg)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {

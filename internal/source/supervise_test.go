@@ -241,7 +241,7 @@ func TestSupervisePassesHintsOn(t *testing.T) {
 }
 
 // TestSetHintsOnAnySink: a sink that takes no hints is not bothered.
-func TestSetHintsOnAnySink(t *testing.T) {
+func TestSetHintsOnAnySink(*testing.T) {
 	var plain struct{ source.Sink }
 	source.SetHints(plain, model.Hint{Reason: "Slow"})
 }

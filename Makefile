@@ -21,8 +21,9 @@ FUZZTIME ?= $(if $(CI),20s)
 # Benchmarks to run, and how often.
 BENCH      ?= .
 BENCHCOUNT ?= 10
-# What `make soak` does more of than `make e2e`: faults injected, and minutes without any change.
+# What `make soak` does more of than `make e2e`: faults injected, kills of the bridge, and minutes without any change.
 FAULTS ?= 1000
+KILLS  ?= 500
 IDLE   ?= 10m
 
 # The race detector needs cgo, and that a C compiler.
@@ -63,8 +64,9 @@ e2e-lab: ## Prepare the real servers that `make e2e` starts, and nothing else.
 	cd e2e && $(GO) run ./lab/prepare
 
 .PHONY: soak
-soak: build ## Inject FAULTS (1000) faults before a real ZooKeeper, and idle for IDLE (10m), judged by the oracle.
+soak: build ## Inject FAULTS (1000) faults before a real ZooKeeper, kill the bridge KILLS (500) times, idle for IDLE (10m), judged by the oracle.
 	cd e2e && $(GO) test -count=1 -timeout 0 -v -run '^Test(Faults|Idle)$$' ./faults -faults $(FAULTS) -idle $(IDLE)
+	cd e2e && $(GO) test -count=1 -timeout 0 -v -run '^TestCluster$$/^BridgeKilled$$' ./cluster -kills $(KILLS)
 
 .PHONY: bench
 bench: build ## Run the benchmarks on one core, BENCHCOUNT (10) times, and measure the binary; BENCH selects.

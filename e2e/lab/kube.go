@@ -30,14 +30,27 @@ import (
 // kubeStartLimit is how long etcd and the API server may take until they serve. It takes five seconds on an idle machine.
 const kubeStartLimit = 2 * time.Minute
 
-// kubeToken is what the lab's only user says to the API server; she may do everything.
-const kubeToken = "lab"
+// The tokens of the two users. Both may do everything, and the first is never asked to wait: she belongs to system:masters.
+const (
+	kubeToken   = "lab"
+	bridgeToken = "bridge"
+)
+
+// auditPolicy lets the API server note who writes objects of Istio.
+const auditPolicy = `apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: Metadata, verbs: [create, update, patch, delete, deletecollection], resources: [{group: networking.istio.io}]}
+- {level: None}
+`
 
 // Kube is a Kubernetes without nodes: an etcd and an API server with the CRDs of Istio. It keeps its address and its data through
 // Stop, Kill and Start.
 type Kube struct {
-	// Kubeconfig is a file with which kubectl and the bridge reach the API server.
-	Kubeconfig string
+	// Kubeconfig is a file with which kubectl and the bridge reach the API server. BridgeKubeconfig does it as a user who has to wait
+	// when the API server is busy.
+	Kubeconfig, BridgeKubeconfig string
 
 	url, dir, program, etcdURL string
 	port                       int
@@ -55,7 +68,7 @@ func StartKube(t testing.TB) *Kube {
 	k := &Kube{
 		url: "https://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), dir: t.TempDir(), program: program, port: port,
 	}
-	k.Kubeconfig = filepath.Join(k.dir, "kubeconfig")
+	k.Kubeconfig, k.BridgeKubeconfig = filepath.Join(k.dir, "kubeconfig"), filepath.Join(k.dir, "bridge.kubeconfig")
 	k.startEtcd(t)
 	k.writeFiles(t)
 	k.Start(t)
@@ -89,16 +102,12 @@ func (k *Kube) writeFiles(t testing.TB) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string][]byte{
-		"tokens.csv": []byte(kubeToken + `,admin,admin,"system:masters"` + "\n"),
-		"sa.key":     pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}),
-		"sa.pub":     pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}),
-		"kubeconfig": fmt.Appendf(nil, `apiVersion: v1
-kind: Config
-clusters: [{name: lab, cluster: {server: "%s", insecure-skip-tls-verify: true}}]
-users: [{name: admin, user: {token: "%s"}}]
-contexts: [{name: lab, context: {cluster: lab, user: admin}}]
-current-context: lab
-`, k.url, kubeToken),
+		"tokens.csv":        []byte(kubeToken + `,admin,admin,"system:masters"` + "\n" + bridgeToken + ",bridge,bridge\n"),
+		"audit.yaml":        []byte(auditPolicy),
+		"sa.key":            pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}),
+		"sa.pub":            pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}),
+		"kubeconfig":        []byte(kubeconfig(k.url, kubeToken)),
+		"bridge.kubeconfig": []byte(kubeconfig(k.url, bridgeToken)),
 	} {
 		if err := os.WriteFile(filepath.Join(k.dir, name), text, 0o600); err != nil {
 			t.Fatal(err)
@@ -106,16 +115,31 @@ current-context: lab
 	}
 }
 
-// Start starts the API server again after Stop or Kill, and waits until it serves.
-func (k *Kube) Start(t testing.TB) {
+// KubeconfigFor renders a kubeconfig with which the bridge's user reaches an API server, or a proxy before it.
+func KubeconfigFor(server string) string { return kubeconfig(server, bridgeToken) }
+
+// kubeconfig renders a kubeconfig.
+func kubeconfig(server, token string) string {
+	return fmt.Sprintf(`apiVersion: v1
+kind: Config
+clusters: [{name: lab, cluster: {server: "%s", insecure-skip-tls-verify: true}}]
+users: [{name: user, user: {token: "%s"}}]
+contexts: [{name: lab, context: {cluster: lab, user: user}}]
+current-context: lab
+`, server, token)
+}
+
+// Start starts the API server again after Stop or Kill, with more arguments if there are any, and waits until it serves.
+func (k *Kube) Start(t testing.TB, args ...string) {
 	t.Helper()
 	file := func(name string) string { return filepath.Join(k.dir, name) }
-	k.process = StartProcess(t, "kube-apiserver", k.program,
-		"--etcd-servers="+k.etcdURL, "--cert-dir="+file("certs"), "--secure-port="+strconv.Itoa(k.port), "--bind-address=127.0.0.1",
-		"--authorization-mode=AlwaysAllow", "--disable-admission-plugins=ServiceAccount", "--token-auth-file="+file("tokens.csv"),
-		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+file("sa.pub"),
-		"--service-account-signing-key-file="+file("sa.key"), "--service-cluster-ip-range=10.96.0.0/16",
-		"--shutdown-delay-duration=0s")
+	k.process = StartProcess(t, "kube-apiserver", k.program, append([]string{
+		"--etcd-servers=" + k.etcdURL, "--cert-dir=" + file("certs"), "--secure-port=" + strconv.Itoa(k.port), "--bind-address=127.0.0.1",
+		"--authorization-mode=AlwaysAllow", "--disable-admission-plugins=ServiceAccount", "--token-auth-file=" + file("tokens.csv"),
+		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=" + file("sa.pub"),
+		"--service-account-signing-key-file=" + file("sa.key"), "--service-cluster-ip-range=10.96.0.0/16",
+		"--shutdown-delay-duration=0s", "--audit-policy-file=" + file("audit.yaml"), "--audit-log-path=" + file("audit.log"),
+	}, args...)...)
 	Await(t, kubeStartLimit, "kube-apiserver serves", func(ctx context.Context) error {
 		k.process.failIfExited(t)
 		return k.probe(ctx, k.url+"/readyz")
@@ -127,6 +151,12 @@ func (k *Kube) Kill() { k.process.Kill() }
 
 // Process returns the process of the API server, for signals such as SIGSTOP.
 func (k *Kube) Process() *Process { return k.process }
+
+// Etcd returns the URL of the etcd behind the API server.
+func (k *Kube) Etcd() string { return k.etcdURL }
+
+// URL returns where the API server is.
+func (k *Kube) URL() string { return k.url }
 
 // Config returns how clients reach the API server.
 func (k *Kube) Config() *rest.Config {

@@ -1,11 +1,11 @@
-// Package oracle judges a running bridge from outside. It believes nobody: it watches the output folder and keeps every version of
-// every file, keeps a journal of what the test did to the registry and when, and asks the registry itself through a client and a
+// Package oracle judges a running bridge from outside. It believes nobody: it watches the output folder, or the storage of the API server,
+// and keeps every version of everything, keeps a journal of what the test did to the registry and when, and asks the registry itself through a client and a
 // URL parser that the bridge does not use. The verdict follows from these three alone:
 //
-//	test driver ──▶ registry ──▶ bridge ──▶ folder
-//	     │             │                      │
-//	  Journal      Registered              Recorder
-//	     └─────────────┴──────▶ Judge ◀───────┘ ──▶ findings, none if the bridge kept its promises
+//	test driver ──▶ registry ──▶ bridge ──▶ folder, or API server ──▶ etcd
+//	     │             │                      │                        │
+//	  Journal      Registered                └────── Recorder ─────────┘
+//	     └─────────────┴──────▶ Judge ◀──────────────────┘ ──▶ findings, none if the bridge kept its promises
 //
 // The rules are worded so that a finding is a fault for certain: where the order of two things cannot be known from outside, the
 // bridge has the benefit of the doubt.

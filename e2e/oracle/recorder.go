@@ -4,26 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
 )
 
-// Version is one content of one file.
+// Version is one content of one file of a folder, or of one object of a cluster.
 type Version struct {
-	// File is the name within the folder, At when the content was read, which is after it was written.
+	// File is the name within the folder, or "namespace/name" of the object; At is when the content was read, which is after it was
+	// written.
 	File string
 	At   time.Time
-	// Data is nil when the file was removed.
+	// Data is nil when it was removed.
 	Data []byte
-	// Found says that the file was there when the recorder started.
+	// Found says that it was there when the recorder started.
 	Found bool
 	// InPlace says that the file was written where it lies and not renamed into its place.
 	InPlace bool
@@ -38,154 +32,27 @@ func (v Version) parse() (hosts []string, endpoints Endpoints, err error) {
 	return v.parsed()
 }
 
-// Recorder keeps every version of every YAML file in a folder. It reads a file the moment the kernel says that it was renamed into
-// its place, and counts what was replaced before it could be read.
+// Recorder keeps every version of everything that a bridge writes, and counts those that it knows it has missed. Record and RecordCluster
+// make one.
 type Recorder struct {
-	dir     string
-	watcher *fsnotify.Watcher
-	done    chan struct{}
+	// end stops what feeds the recorder, waits for it, and returns what went wrong.
+	end func() error
 
 	mu       sync.Mutex
 	versions []Version
 	missed   int
 	err      error
 	changed  chan struct{}
-	// last is the identity of the content that was read last; only the goroutine uses it after the start.
-	last map[string]identity
 }
 
-// identity tells two contents of one path apart: a rename brings another inode, and an inode that is used again another time.
-type identity struct {
-	inode uint64
-	mtime time.Time
-	found bool
-}
+func newRecorder() *Recorder { return &Recorder{changed: make(chan struct{})} }
 
-// Record starts to watch dir, which must exist. Close ends it.
-func Record(dir string) (*Recorder, error) {
-	watcher, err := fsnotify.NewBufferedWatcher(4096)
-	if err != nil {
-		return nil, fmt.Errorf("watch %s: %w", dir, err)
-	}
-	r := &Recorder{dir: dir, watcher: watcher, done: make(chan struct{}), changed: make(chan struct{}), last: map[string]identity{}}
-	if err := r.start(); err != nil {
-		return nil, errors.Join(err, watcher.Close())
-	}
-	return r, nil
-}
-
-func (r *Recorder) start() error {
-	// First watch, then read: what is written in between is seen twice, never missed.
-	if err := r.watcher.Add(r.dir); err != nil {
-		return fmt.Errorf("watch %s: %w", r.dir, err)
-	}
-	files, err := os.ReadDir(r.dir)
-	if err != nil {
-		return fmt.Errorf("read %s: %w", r.dir, err)
-	}
-	for _, f := range files {
-		if manifest(f.Name()) {
-			r.read(f.Name(), Version{Found: true})
-		}
-	}
-	go r.run()
-	return nil
-}
-
-// manifest reports whether istiod would read a file of this name.
-func manifest(name string) bool {
-	ext := filepath.Ext(name)
-	return ext == ".yaml" || ext == ".yml"
-}
-
-func (r *Recorder) run() {
-	defer close(r.done)
-	for {
-		select {
-		case event, ok := <-r.watcher.Events:
-			if !ok {
-				return
-			}
-			r.handle(event)
-		case err, ok := <-r.watcher.Errors:
-			if !ok {
-				return
-			}
-			r.mu.Lock()
-			r.missed++
-			r.err = errors.Join(r.err, err)
-			r.mu.Unlock()
-		}
-	}
-}
-
-func (r *Recorder) handle(event fsnotify.Event) {
-	name, err := filepath.Rel(r.dir, event.Name)
-	if err != nil || !manifest(name) || strings.ContainsRune(name, filepath.Separator) {
-		return
-	}
-	switch {
-	case event.Has(fsnotify.Create):
-		r.read(name, Version{})
-	case event.Has(fsnotify.Write):
-		r.read(name, Version{InPlace: true})
-	case event.Has(fsnotify.Remove), event.Has(fsnotify.Rename):
-		delete(r.last, name)
-		r.keep(Version{File: name, At: time.Now()})
-	}
-}
-
-// read keeps the present content of a file.
-func (r *Recorder) read(name string, v Version) {
-	data, id, err := open(filepath.Join(r.dir, name))
-	v.File, v.At, v.Data = name, time.Now(), data
-	id.found = v.Found
-	before, known := r.last[name]
-	same := known && before.inode == id.inode && before.mtime.Equal(id.mtime)
-	switch {
-	case err != nil:
-		// Gone again before it could be read.
-		r.miss()
-	case same && before.found:
-		// The start saw it already.
-		before.found = false
-		r.last[name] = before
-	case same && !v.InPlace:
-		// Two renames, of which only the second could be read, at the first one's event.
-		r.miss()
-	default:
-		r.last[name] = id
-		r.keep(v)
-	}
-}
-
-// open reads the file and says which content it was, even if the path is renamed over meanwhile.
-func open(path string) ([]byte, identity, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, identity{}, err
-	}
-	defer func() { _ = f.Close() }() // nothing was written
-	info, err := f.Stat()
-	if err != nil {
-		return nil, identity{}, err
-	}
-	data := make([]byte, info.Size())
-	n, err := f.ReadAt(data, 0)
-	if err != nil && n < len(data) {
-		return nil, identity{}, err
-	}
-	id := identity{mtime: info.ModTime()}
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		id.inode = stat.Ino
-	}
-	return data, id, nil
-}
-
-func (r *Recorder) miss() {
+// miss counts a version that could not be read, with the reason if there is one.
+func (r *Recorder) miss(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.missed++
+	r.err = errors.Join(r.err, err)
 }
 
 func (r *Recorder) keep(v Version) {
@@ -242,7 +109,7 @@ func (r *Recorder) Changed() <-chan struct{} {
 	return r.changed
 }
 
-// Published returns what the folder publishes now, as recorded.
+// Published returns what is published now, as recorded.
 func (r *Recorder) Published() (Endpoints, error) {
 	versions, _ := r.Versions()
 	var invalid error
@@ -267,7 +134,7 @@ func latest(versions []Version) []Version {
 	return kept
 }
 
-// Await waits until the condition holds for what the folder publishes. It looks again at each version.
+// Await waits until the condition holds for what is published. It looks again at each version.
 func (r *Recorder) Await(ctx context.Context, condition func(Endpoints) bool) error {
 	for {
 		changed := r.Changed()
@@ -285,10 +152,8 @@ func (r *Recorder) Await(ctx context.Context, condition func(Endpoints) bool) er
 
 // Close ends the recording and returns what went wrong in it.
 func (r *Recorder) Close() error {
-	err := r.watcher.Close()
-	<-r.done
-	if errors.Is(err, fs.ErrClosed) {
-		err = nil
-	}
+	err := r.end()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	return errors.Join(r.err, err)
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -43,6 +44,10 @@ type Options struct {
 	HoldFor time.Duration
 	// Kubeconfig says how to reach the API server that is the output. When it is empty, that is the folder Out.
 	Kubeconfig string
+	// Namespace is that of the Registry when it is not the constant of this name. In a cluster it is the bridge's instance, too.
+	Namespace string
+	// Mode is that of the Registry, Active when it is empty.
+	Mode string
 	// Flags are further flags for the program.
 	Flags []string
 }
@@ -53,6 +58,9 @@ type Bridge struct {
 	Out string
 
 	program string
+	config  string
+	// target are the flags that say where it writes and who it is, flags those of run alone.
+	target  []string
 	flags   []string
 	http    string
 	process *lab.Process
@@ -67,20 +75,33 @@ func New(t testing.TB, options Options) *Bridge {
 		program: options.Program,
 		http:    net.JoinHostPort("127.0.0.1", strconv.Itoa(lab.FreePort(t))),
 	}
-	config := filepath.Join(dir, "registry.yaml")
-	b.flags = append([]string{"run", "--config", config, "--listen", b.http}, options.Flags...)
+	b.config = filepath.Join(dir, "registry.yaml")
+	b.target = []string{"--output-dir", b.Out}
 	if options.Kubeconfig != "" {
-		b.flags = append(b.flags, "--kubeconfig", options.Kubeconfig, "--instance", "e2e")
-	} else {
-		b.flags = append(b.flags, "--output-dir", b.Out)
+		b.target = []string{"--kubeconfig", options.Kubeconfig, "--instance", cmp.Or(options.Namespace, "e2e")}
 	}
+	b.flags = append([]string{"--listen", b.http}, options.Flags...)
 	if err := os.Mkdir(b.Out, 0o750); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(config, options.manifest(), 0o600); err != nil {
+	b.Configure(t, options)
+	return b
+}
+
+// Configure replaces the configuration, which a running program reads. Who the bridge is and where it writes stays.
+func (b *Bridge) Configure(t testing.TB, options Options) {
+	t.Helper()
+	if err := os.WriteFile(b.config+".new", options.manifest(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return b
+	if err := os.Rename(b.config+".new", b.config); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Command returns the arguments of a command over the same configuration and output.
+func (b *Bridge) Command(name string, more ...string) []string {
+	return slices.Concat([]string{name, "--config", b.config}, b.target, more)
 }
 
 // Build builds the program from the present sources into a folder and returns its path. The working directory is that of a test two
@@ -98,11 +119,12 @@ func Build(dir string) (string, error) {
 
 func (o Options) manifest() []byte {
 	var b strings.Builder
-	b.WriteString(`apiVersion: registry-bridge.io/v1alpha1
+	fmt.Fprintf(&b, `apiVersion: registry-bridge.io/v1alpha1
 kind: Registry
-metadata: {name: ` + Namespace + `, namespace: ` + Namespace + `}
+metadata: {name: %s, namespace: %s}
 spec:
-`)
+  mode: %s
+`, Namespace, cmp.Or(o.Namespace, Namespace), cmp.Or(o.Mode, "Active"))
 	line := func(indent int, key string, d time.Duration) {
 		if d > 0 {
 			fmt.Fprintf(&b, "%s%s: %s\n", strings.Repeat(" ", indent), key, d)
@@ -125,7 +147,7 @@ spec:
 // Start starts the program. It returns at once.
 func (b *Bridge) Start(t testing.TB) {
 	t.Helper()
-	b.process = lab.StartProcess(t, "registry-bridge", b.program, b.flags...)
+	b.process = lab.StartProcess(t, "registry-bridge", b.program, b.Command("run", b.flags...)...)
 }
 
 // Stop asks the program to end and waits until it did.

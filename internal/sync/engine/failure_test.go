@@ -209,6 +209,24 @@ func TestConflictIsPlannedAgainAtOnce(t *testing.T) {
 	})
 }
 
+func TestSomeConflictsInARowDelayNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		conflicts := 3
+		h.memory.Break(outputtest.Faults{Write: func(plan.Change) (time.Duration, error) {
+			if conflicts--; conflicts >= 0 {
+				return 0, output.ErrConflict
+			}
+			return 0, nil
+		}})
+		h.start()
+		h.register("a", "10.0.0.1")
+		h.sink.Synced()
+		h.after(200 * time.Millisecond)
+		h.wantEndpoints(map[string][]string{"a": {"10.0.0.1:20881"}})
+	})
+}
+
 func TestConflictsForEverAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t)

@@ -16,6 +16,8 @@ const (
 	minRetry       = time.Second
 	maxObjectRetry = 5 * time.Minute
 	maxOutputRetry = time.Minute
+	// maxConflicts is how many conflicts in a row are tried again at once.
+	maxConflicts = 3
 )
 
 // retries remembers what failed and when it is tried again.
@@ -154,8 +156,8 @@ func (r *retries) recheck(p *plan.Plan, check func(plan.Change) error) {
 	}
 }
 
-// failed notes the failure of one object and reports whether it is news. A first conflict is tried again at once, because it only says
-// that somebody else wrote; whoever conflicts again and again waits like all others.
+// failed notes the failure of one object and reports whether it is news. The first conflicts are tried again at once, because they only say
+// that somebody else wrote, and a removal must not wait for that; whoever conflicts again and again waits like all others.
 func (r *retries) failed(key translate.Key, err error, after time.Duration, now time.Time) (news bool) {
 	last, known := r.objects[key]
 	f := Failure{Err: err, Since: now, Attempts: last.Attempts + 1}
@@ -167,8 +169,11 @@ func (r *retries) failed(key translate.Key, err error, after time.Duration, now 
 		limit = maxOutputRetry
 	}
 	wait := backoff(f.Attempts, limit)
-	if !known && errors.Is(err, output.ErrConflict) {
+	if errors.Is(err, output.ErrConflict) {
 		wait = 0
+		if f.Attempts > maxConflicts {
+			wait = backoff(f.Attempts-maxConflicts, limit)
+		}
 	}
 	f.Retry = now.Add(max(wait, after))
 	r.objects[key] = f

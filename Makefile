@@ -67,6 +67,7 @@ e2e-lab: ## Prepare the real servers that `make e2e` starts, and nothing else.
 soak: build ## Inject FAULTS (1000) faults before a real ZooKeeper, kill the bridge KILLS (500) times, idle for IDLE (10m), judged by the oracle.
 	cd e2e && $(GO) test -count=1 -timeout 0 -v -run '^Test(Faults|Idle)$$' ./faults -faults $(FAULTS) -idle $(IDLE)
 	cd e2e && $(GO) test -count=1 -timeout 0 -v -run '^TestCluster$$/^BridgeKilled$$' ./cluster -kills $(KILLS)
+	cd e2e && $(GO) test -count=1 -timeout 0 -v -run '^TestIdle$$' ./figures -idle $(IDLE)
 
 .PHONY: bench
 bench: build ## Run the benchmarks on one core, BENCHCOUNT (10) times, and measure the binary; BENCH selects.

@@ -16,9 +16,9 @@ func BenchmarkChangeToFile(b *testing.B) {
 	for b.Loop() {
 		r := newRig(b, providers.Population{Interfaces: 200, Instances: 5})
 		r.firstSync()
-		pass(b, 2 * time.Second)
+		pass(b, 2*time.Second)
 		before := usageOf(b, r.bridge)
-		requests, versions := r.requests(), r.recorder.Len()
+		requests, versions := packets(b, r.zookeeper), r.recorder.Len()
 		latencies, calls := make([]time.Duration, 0, changes), make([]time.Duration, 0, changes)
 		for i := range changes {
 			call, latency := r.change(i)
@@ -34,7 +34,7 @@ func BenchmarkChangeToFile(b *testing.B) {
 		b.ReportMetric(milliseconds(latencies[changes-1]), "max-ms")
 		b.ReportMetric(float64(r.recorder.Len()-versions)/changes, "writes/change")
 		// One packet of each change is the provider's own.
-		b.ReportMetric(float64(r.requests()-requests)/changes-1, "requests/change")
+		b.ReportMetric(float64(packets(b, r.zookeeper)-requests)/changes-1, "requests/change")
 		b.ReportMetric(before.rss, "rss-MiB-before")
 		b.ReportMetric(after.rss, "rss-MiB-after")
 	}
@@ -66,16 +66,16 @@ func BenchmarkSteady(b *testing.B) {
 			for b.Loop() {
 				r := newRig(b, population)
 				b.ReportMetric(r.firstSync().Seconds(), "first-sync-s")
-				pass(b, 10 * time.Second)
+				pass(b, 10*time.Second)
 				before := usageOf(b, r.bridge)
-				requests, versions := r.requests(), r.recorder.Len()
+				requests, versions := packets(b, r.zookeeper), r.recorder.Len()
 				pass(b, *idleLength)
 				after := usageOf(b, r.bridge)
 				b.ReportMetric(after.rss, "rss-MiB")
 				b.ReportMetric(after.hwm, "peak-rss-MiB")
 				b.ReportMetric(100*(after.cpu-before.cpu)/after.at.Sub(before.at).Seconds(), "idle-cpu-%")
 				b.ReportMetric(float64(r.recorder.Len()-versions), "idle-writes")
-				b.ReportMetric(float64(r.requests()-requests), "idle-requests")
+				b.ReportMetric(float64(packets(b, r.zookeeper)-requests), "idle-requests")
 			}
 		})
 	}
@@ -92,7 +92,7 @@ func BenchmarkRollingRestart(b *testing.B) {
 	for b.Loop() {
 		r := newRig(b, providers.Population{Interfaces: 1, Instances: instances})
 		r.firstSync()
-		pass(b, 2 * time.Second)
+		pass(b, 2*time.Second)
 		before, versions := usageOf(b, r.bridge), r.recorder.Len()
 		ticker := time.NewTicker(length / instances)
 		for i := range instances + away {

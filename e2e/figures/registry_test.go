@@ -1,13 +1,21 @@
 package figures_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hashicorp/consul/api"
@@ -27,6 +35,8 @@ type registry interface {
 	deregister(p providers.Provider)
 	// object returns the name of the object that has the provider.
 	object(p providers.Provider) string
+	// counted returns a function that returns how many requests the bridge has made so far. It comes before options.
+	counted() func() int
 }
 
 // zooKeeper is a registry of Dubbo providers.
@@ -34,6 +44,8 @@ type zooKeeper struct {
 	tb     testing.TB
 	server *lab.ZooKeeper
 	fleet  *providers.Fleet
+	// changes counts those of the fleet, each of which is a request.
+	changes int
 }
 
 func newZooKeeper(tb testing.TB, population providers.Population) *zooKeeper {
@@ -54,6 +66,7 @@ func (z *zooKeeper) options() bridge.Options { return bridge.Options{Servers: []
 
 func (z *zooKeeper) register(p providers.Provider) {
 	z.tb.Helper()
+	z.changes++
 	if err := z.fleet.Register(p); err != nil {
 		z.tb.Fatal(err)
 	}
@@ -61,6 +74,7 @@ func (z *zooKeeper) register(p providers.Provider) {
 
 func (z *zooKeeper) deregister(p providers.Provider) {
 	z.tb.Helper()
+	z.changes++
 	if err := z.fleet.Deregister(p, 0); err != nil {
 		z.tb.Fatal(err)
 	}
@@ -68,12 +82,38 @@ func (z *zooKeeper) deregister(p providers.Provider) {
 
 func (*zooKeeper) object(p providers.Provider) string { return p.Endpoint().Host }
 
+// counted implements registry. Pings count too, also those of the fleet.
+func (z *zooKeeper) counted() func() int {
+	return func() int { return packets(z.tb, z.server) - z.changes }
+}
+
+// packets returns how many packets a ZooKeeper has received so far, from whomever.
+func packets(tb testing.TB, server *lab.ZooKeeper) int {
+	tb.Helper()
+	answer, err := server.Ask(tb.Context(), "mntr")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for line := range strings.Lines(answer) {
+		if value, ok := strings.CutPrefix(line, "zk_packets_received\t"); ok {
+			n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), ".0"))
+			if err != nil {
+				tb.Fatal(err)
+			}
+			return n
+		}
+	}
+	tb.Fatalf("the server does not count packets:\n%s", answer)
+	return 0
+}
+
 // consul is a registry of one server that is asked over HTTPS, where queries share connections.
 type consul struct {
-	tb           testing.TB
-	client       *api.Client
-	address      string
-	certificates lab.Certificates
+	tb     testing.TB
+	client *api.Client
+	// plain is where the server is asked without TLS, address where the bridge asks it.
+	plain, address string
+	certificates   lab.Certificates
 }
 
 // consulRegistrars is how many instances are registered at a time.
@@ -93,7 +133,7 @@ func newConsul(tb testing.TB, population providers.Population) *consul {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(transport.CloseIdleConnections)
-	c := &consul{tb: tb, client: client, address: server.Secure, certificates: certificates}
+	c := &consul{tb: tb, client: client, plain: server.Addr, address: server.Secure, certificates: certificates}
 	c.registerAll(population.All())
 	return c
 }
@@ -173,3 +213,28 @@ func (c *consul) deregister(p providers.Provider) {
 }
 
 func (c *consul) object(p providers.Provider) string { return c.service(p) + ".service.consul" }
+
+// counted implements registry: it puts a proxy before the server.
+func (c *consul) counted() func() int {
+	c.tb.Helper()
+	certificate, err := tls.LoadX509KeyPair(c.certificates.ServerKeyAndCert, c.certificates.ServerKeyAndCert)
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	var requests atomic.Int64
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: c.plain})
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // It tells of queries that the bridge ends.
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		proxy.ServeHTTP(w, r)
+	}))
+	server.EnableHTTP2 = true
+	server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate}}
+	server.StartTLS()
+	c.tb.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+	c.address = server.Listener.Addr().String()
+	return func() int { return int(requests.Load()) }
+}

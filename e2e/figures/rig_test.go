@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -29,7 +27,7 @@ const patience = 3 * time.Minute
 // program is the path of the bridge's binary.
 var program string
 
-var idleLength = flag.Duration("idle", time.Minute, "how long a bridge without work is watched")
+var idleLength = flag.Duration("idle", time.Minute, "how `long` a bridge without work is watched")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -188,26 +186,6 @@ func usageOf(tb testing.TB, program *bridge.Bridge) usage {
 	return usage{
 		at: time.Now(), rss: float64(status.VmRSS) / mib, hwm: float64(status.VmHWM) / mib, cpu: stat.CPUTime(), read: io.RChar,
 	}
-}
-
-// requests returns how many packets the registry has received so far, from whomever.
-func (r *rig) requests() int {
-	r.b.Helper()
-	answer, err := r.zookeeper.Ask(r.b.Context(), "mntr")
-	if err != nil {
-		r.b.Fatal(err)
-	}
-	for line := range strings.Lines(answer) {
-		if value, ok := strings.CutPrefix(line, "zk_packets_received\t"); ok {
-			n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), ".0"))
-			if err != nil {
-				r.b.Fatal(err)
-			}
-			return n
-		}
-	}
-	r.b.Fatalf("the server does not count packets:\n%s", answer)
-	return 0
 }
 
 // pass lets time pass.

@@ -26,6 +26,8 @@ const (
 	ConditionHostConflict = "HostConflict"
 	// ConditionWorkloadsInOutputNamespace: the Registry's namespace holds workloads of the mesh. True is the abnormal state.
 	ConditionWorkloadsInOutputNamespace = "WorkloadsInOutputNamespace"
+	// ConditionHint: a source works, and would work better with another configuration. True is the state to look at.
+	ConditionHint = "Hint"
 )
 
 // The values of RegistryStatus.SourceType.
@@ -53,8 +55,8 @@ type RegistryStatus struct {
 	// Which kind of registry it is: the member of spec.source that is set.
 	// +kubebuilder:validation:MaxLength=63
 	SourceType string `json:"sourceType,omitempty"`
-	// Where the Registry stands. Ready, Connected, Synced and Holding are always there; ConfirmRemoval, HostConflict and
-	// WorkloadsInOutputNamespace only while there is something to say.
+	// Where the Registry stands. Ready, Connected, Synced and Holding are always there; ConfirmRemoval, HostConflict,
+	// WorkloadsInOutputNamespace and Hint only while there is something to say.
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
@@ -171,6 +173,14 @@ func (s *RegistryStatus) SetSources(sources []SourceStatus) {
 	}
 }
 
+// SetConditions sets the conditions, with messages that are not too long. It takes the list over.
+func (s *RegistryStatus) SetConditions(conditions []metav1.Condition) {
+	s.Conditions = conditions
+	for i := range s.Conditions {
+		s.Conditions[i].Message = shorten(s.Conditions[i].Message)
+	}
+}
+
 // SetHolds sets the holds and their number: the oldest first, and as many as a status may hold. It takes the list over.
 func (s *RegistryStatus) SetHolds(holds []HoldStatus) {
 	slices.SortFunc(holds, func(a, b HoldStatus) int {
@@ -178,6 +188,17 @@ func (s *RegistryStatus) SetHolds(holds []HoldStatus) {
 	})
 	s.HoldCount = int32(min(len(holds), math.MaxInt32))
 	s.Holds = holds[:min(len(holds), maxStatusHolds)]
+}
+
+// Type returns the value of RegistryStatus.SourceType, "" when no member is set.
+func (s *Source) Type() string {
+	switch {
+	case s.ZooKeeper != nil:
+		return SourceTypeZooKeeper
+	case s.Consul != nil:
+		return SourceTypeConsul
+	}
+	return ""
 }
 
 // compareTimes puts what has no time last.

@@ -73,6 +73,7 @@ func TestConditionTypes(t *testing.T) {
 	want := []string{
 		v1alpha1.ConditionReady, v1alpha1.ConditionConnected, v1alpha1.ConditionSynced, v1alpha1.ConditionHolding,
 		v1alpha1.ConditionConfirmRemoval, v1alpha1.ConditionHostConflict, v1alpha1.ConditionWorkloadsInOutputNamespace,
+		v1alpha1.ConditionHint,
 	}
 	var got []string
 	for _, c := range reason.Conditions() {

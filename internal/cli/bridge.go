@@ -1,21 +1,15 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/validation"
 
-	"github.com/registry-bridge/registry-bridge/api/v1alpha1"
 	"github.com/registry-bridge/registry-bridge/internal/controller"
-	"github.com/registry-bridge/registry-bridge/internal/controller/file"
-	"github.com/registry-bridge/registry-bridge/internal/status"
 	"github.com/registry-bridge/registry-bridge/internal/sync/engine"
 	"github.com/registry-bridge/registry-bridge/internal/sync/output"
 	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
@@ -54,6 +48,11 @@ func (f *bridgeFlags) check(cmd *cobra.Command) error {
 	if len(f.config) == 0 {
 		return fmt.Errorf("--config is needed, e.g. --config examples/zookeeper-dubbo.yaml; see %q", cmd.CommandPath()+" --help")
 	}
+	return f.checkInstance()
+}
+
+// checkInstance reports what is wrong with the instance.
+func (f *bridgeFlags) checkInstance() error {
 	if len(validation.IsValidLabelValue(f.instance)) > 0 {
 		return fmt.Errorf("--instance %q needs 1 to 63 letters, digits, '-', '_' and '.', e.g. dubbo-bridge", f.instance)
 	}
@@ -73,95 +72,57 @@ func (f *bridgeFlags) identify(kind string) error {
 	return nil
 }
 
-// bridge is everything between files and an output.
+// bridge is everything between Registries and an output.
 type bridge struct {
-	watcher    *file.Watcher
 	store      *store.Store
 	engine     *engine.Engine
 	controller *controller.Controller
 	drift      *prometheus.CounterVec
 	metrics    *prometheus.Registry
 	log        *slog.Logger
+}
 
-	mu     sync.Mutex
-	set    file.Set
-	loaded time.Time
+// bridgeOptions are what a bridge is made of.
+type bridgeOptions struct {
+	output   output.Output
+	secrets  controller.Secrets
+	instance string
+	// announced is controller.Deps.Announced.
+	announced bool
+	log       *slog.Logger
+}
+
+// newBridge wires a bridge of files.
+func (f *bridgeFlags) newBridge(out output.Output, log *slog.Logger) *bridge {
+	return newBridge(bridgeOptions{output: out, secrets: controller.SecretsDir(f.secretsDir), instance: f.instance, log: log})
 }
 
 // newBridge wires a bridge that does nothing yet.
-func newBridge(f *bridgeFlags, out output.Output, log *slog.Logger) *bridge {
+func newBridge(o bridgeOptions) *bridge {
 	b := &bridge{
-		watcher: file.NewWatcher(file.WatcherOptions{Paths: f.config, Logger: log}),
 		store:   store.New(),
 		metrics: prometheus.NewRegistry(),
-		log:     log,
+		log:     o.log,
 		drift: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "registry_bridge", Name: "source_drift_total",
 			Help: "Nodes that a full listing found and that the watches had missed.",
 		}, []string{"namespace", "registry", "source"}),
 	}
 	b.engine = engine.New(engine.Deps{
-		Store: b.store, Output: out, Translate: translate.NewTranslator().Translate, Compute: plan.Compute,
-		Logger: log, Registerer: b.metrics,
+		Store: b.store, Output: o.output, Translate: translate.NewTranslator().Translate, Compute: plan.Compute,
+		Logger: o.log, Registerer: b.metrics,
 	})
-	sources := controller.Sources{Secrets: controller.SecretsDir(f.secretsDir), Logger: log, Drift: b.drift}
+	sources := controller.Sources{Secrets: o.secrets, Logger: o.log, Drift: b.drift}
 	b.controller = controller.New(controller.Deps{
-		Store: b.store, Configure: b.engine.Configure, NewSource: sources.New, Instance: f.instance, Logger: log,
+		Store: b.store, Configure: b.engine.Configure, NewSource: sources.New, Instance: o.instance, Announced: o.announced, Logger: o.log,
 	})
 	b.metrics.MustRegister(b.drift)
-	b.metrics.MustRegister(b.configMetrics()...)
 	return b
 }
 
-// Metrics returns the program's own metrics, for those who document them.
+// Metrics returns the program's own metrics, for those who document it.
 func Metrics() []prometheus.Collector {
-	b := newBridge(&bridgeFlags{}, nothing{}, slog.New(slog.DiscardHandler))
-	return append(b.configMetrics(), b.drift, b.engine.Metrics())
-}
-
-// apply makes a set of files the configuration. What is wrong in them leaves the Registries that it is about as they were.
-func (b *bridge) apply(ctx context.Context, set file.Set) {
-	b.mu.Lock()
-	set = set.Keeping(b.set)
-	b.set, b.loaded = set, time.Now()
-	b.mu.Unlock()
-	registries := make([]v1alpha1.Registry, len(set.Registries))
-	for i, e := range set.Registries {
-		registries[i] = e.Registry
-	}
-	b.controller.Apply(ctx, registries)
-	for _, p := range set.Problems {
-		b.log.Error("the configuration has a problem; what it is about stays as it was", "problem", p.String())
-	}
-	b.log.Info("configuration loaded", "registries", len(registries), "files", set.Files, "problems", len(set.Problems))
-}
-
-// configuration says how the configuration is doing.
-func (b *bridge) configuration() status.Configuration {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	c := status.Configuration{Loaded: b.loaded}
-	for _, p := range b.set.Problems {
-		c.Problems = append(c.Problems, p.String())
-	}
-	return c
-}
-
-// configMetrics are the gauges about the configuration.
-func (b *bridge) configMetrics() []prometheus.Collector {
-	gauge := func(name, help string, value func() float64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "registry_bridge", Name: name, Help: help}, value)
-	}
-	return []prometheus.Collector{
-		gauge("config_problems", "Problems in the configuration files; the last good configuration is in use while there are any.", func() float64 {
-			return float64(len(b.configuration().Problems))
-		}),
-		gauge("config_loaded_timestamp_seconds", "When the configuration was last loaded, 0 for never.", func() float64 {
-			loaded := b.configuration().Loaded
-			if loaded.IsZero() {
-				return 0
-			}
-			return float64(loaded.UnixMilli()) / 1000
-		}),
-	}
+	b := newBridge(bridgeOptions{output: nothing{}, secrets: controller.SecretsDir(""), log: slog.New(slog.DiscardHandler)})
+	f := newFiles(nil, b)
+	return append(f.metrics(), b.drift, b.engine.Metrics())
 }

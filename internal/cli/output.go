@@ -89,7 +89,7 @@ func (f *bridgeFlags) openOutput(kind string, readOnly bool, log *slog.Logger) (
 		}
 		o.Output, o.close = folder, folder.Close
 	case outputKube:
-		config, err := f.output.kubeConfig()
+		config, _, err := f.output.kubeConfig()
 		if err != nil {
 			return nil, err
 		}
@@ -112,13 +112,16 @@ func (f *bridgeFlags) openOutput(kind string, readOnly bool, log *slog.Logger) (
 	return o, nil
 }
 
-// kubeConfig reads how to reach the API server.
-func (f *outputFlags) kubeConfig() (*rest.Config, error) {
+// kubeConfig reads how to reach the API server, and in which namespace we are there: that of the pod, or of the kubeconfig's context.
+func (f *outputFlags) kubeConfig() (config *rest.Config, namespace string, err error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = f.kubeconfig
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: f.context}).ClientConfig()
-	if err != nil {
-		return nil, fmt.Errorf("find the Kubernetes API server (--kubeconfig, $KUBECONFIG, ~/.kube/config, or inside of a pod): %w", err)
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: f.context})
+	if config, err = loader.ClientConfig(); err == nil {
+		namespace, _, err = loader.Namespace()
 	}
-	return config, nil
+	if err != nil {
+		return nil, "", fmt.Errorf("find the Kubernetes API server (--kubeconfig, $KUBECONFIG, ~/.kube/config, or inside of a pod): %w", err)
+	}
+	return config, namespace, nil
 }

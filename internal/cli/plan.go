@@ -91,8 +91,9 @@ func makePlan(cmd *cobra.Command, f *planFlags, kind string) error {
 	if err != nil {
 		return err
 	}
-	b := newBridge(&f.bridgeFlags, out.Output, log)
-	set := b.watcher.Load()
+	b := f.newBridge(out.Output, log)
+	config := newFiles(f.config, b)
+	set := config.watcher.Load()
 	if len(set.Problems) > 0 {
 		printProblems(cmd.ErrOrStderr(), set.Problems)
 		return errReported
@@ -102,7 +103,7 @@ func makePlan(cmd *cobra.Command, f *planFlags, kind string) error {
 	defer running.Wait()
 	defer cancel()
 	running.Go(func() { out.run(ctx) })
-	b.apply(ctx, set)
+	config.apply(ctx, set)
 	defer b.controller.Stop()
 	if err := b.awaitSynced(ctx); err != nil {
 		return err

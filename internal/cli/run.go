@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/registry-bridge/registry-bridge/internal/controller/file"
 	"github.com/registry-bridge/registry-bridge/internal/status"
 	"github.com/registry-bridge/registry-bridge/internal/sync/output/kube"
 )
@@ -30,13 +29,14 @@ var errSlowStop = errors.New("not everything stopped in time; nothing is lost by
 
 type runFlags struct {
 	bridgeFlags
-	listen string
+	cluster clusterFlags
+	listen  string
 }
 
 func newRunCommand() *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
-		Use:   "run --config FILE|DIR (--output kube | --output-dir DIR)",
+		Use:   "run [--config FILE|DIR] (--output kube | --output-dir DIR)",
 		Short: "Keep the output equal to what the registries hold",
 		Long: lines(
 			"Watches the configured registries, and keeps ServiceEntries equal to what is registered: those of a Kubernetes API server, or a",
@@ -47,6 +47,9 @@ func newRunCommand() *cobra.Command {
 			"adds stay; what somebody else changes of ours is repaired at once; removing a label of ours lets go of the object. It needs to",
 			"list and watch ServiceEntries and Services in all namespaces, and to create, patch and delete ServiceEntries in those of the",
 			"Registries.",
+			"",
+			"Without --config, the Registries are those of the API server, with their status and Events. Several replicas may run then: one of",
+			"them leads, and the others take over within seconds when it stops. --name and --namespace say which replicas belong together.",
 			"",
 			"A stop or a restart changes nothing in the output by itself. On SIGTERM or SIGINT it stops within 5 s; a second signal ends",
 			"it at once.",
@@ -59,9 +62,6 @@ func newRunCommand() *cobra.Command {
 			"      --output-dir /var/lib/registry-bridge --listen :8080 --log-format json"),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := f.check(cmd); err != nil {
-				return err
-			}
 			kind, err := f.output.resolve("output")
 			if err != nil {
 				return err
@@ -72,17 +72,23 @@ func newRunCommand() *cobra.Command {
 			if f.output.qps <= 0 || f.output.burst <= 0 {
 				return errors.New("--kube-api-qps and --kube-api-burst have to be above 0, e.g. --kube-api-qps 100 --kube-api-burst 200")
 			}
-			if err := f.identify(kind); err != nil {
+			if err := f.checkRun(cmd, kind); err != nil {
 				return err
 			}
 			log, err := newLogger(cmd.ErrOrStderr(), f.logFormat, f.logLevel)
 			if err != nil {
 				return err
 			}
-			return run(cmd, &f, kind, log)
+			saveMemory()
+			log.Info("starting", "version", ReadVersion().Version, "instance", f.instance, "output", kind, "dir", f.output.dir)
+			if len(f.config) == 0 {
+				return runCluster(cmd, &f, log)
+			}
+			return runFiles(cmd, &f, kind, log)
 		},
 	}
 	f.register(cmd, "info")
+	f.cluster.register(cmd)
 	cmd.Flags().StringVar(&f.output.kind, "output", "",
 		"`KIND` of output: kube or dir; may be left out when --kubeconfig or --output-dir says it")
 	cmd.Flags().Float64Var(&f.output.qps, "kube-api-qps", kube.DefaultQPS,
@@ -92,17 +98,30 @@ func newRunCommand() *cobra.Command {
 	return cmd
 }
 
-// run runs the bridge until the command's context ends.
-func run(cmd *cobra.Command, f *runFlags, kind string, log *slog.Logger) (err error) {
-	saveMemory()
-	log.Info("starting", "version", ReadVersion().Version, "instance", f.instance, "output", kind, "dir", f.output.dir)
+// checkRun reports what is wrong with the flags for an output of this kind.
+func (f *runFlags) checkRun(cmd *cobra.Command, kind string) error {
+	if err := f.identify(kind); err != nil {
+		return err
+	}
+	if len(f.config) == 0 && kind == outputKube {
+		if err := f.checkInstance(); err != nil {
+			return err
+		}
+		return f.cluster.check()
+	}
+	return f.check(cmd)
+}
+
+// runFiles runs the bridge with the Registries of files until the command's context ends.
+func runFiles(cmd *cobra.Command, f *runFlags, kind string, log *slog.Logger) (err error) {
 	out, err := f.openOutput(kind, false, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, out.close()) }()
-	b := newBridge(&f.bridgeFlags, out.Output, log)
-	set := b.watcher.Load()
+	b := f.newBridge(out.Output, log)
+	config := newFiles(f.config, b)
+	set := config.watcher.Load()
 	if len(set.Registries) == 0 && len(set.Problems) > 0 {
 		printProblems(cmd.ErrOrStderr(), set.Problems)
 		return errReported
@@ -110,19 +129,21 @@ func run(cmd *cobra.Command, f *runFlags, kind string, log *slog.Logger) (err er
 
 	group, ctx := errgroup.WithContext(cmd.Context())
 	if f.listen != "" {
-		if err := b.listen(ctx, group, f.listen); err != nil {
+		b.metrics.MustRegister(config.metrics()...)
+		if err := b.listen(ctx, group, f.listen, status.Options{
+			State: b.engine.State, LastTurn: b.engine.LastTurn, Configuration: config.configuration,
+		}); err != nil {
 			return err
 		}
 	}
-	b.apply(ctx, set)
+	config.apply(ctx, set)
 	group.Go(func() error {
 		out.run(ctx)
 		return nil
 	})
 	group.Go(func() error { return b.engine.Run(ctx) })
 	group.Go(func() error {
-		b.watcher.Run(ctx, func(set file.Set) { b.apply(ctx, set) })
-		b.controller.Stop()
+		config.run(ctx)
 		return nil
 	})
 	return wait(ctx, group, log)
@@ -137,7 +158,7 @@ func saveMemory() {
 }
 
 // listen starts the status pages.
-func (b *bridge) listen(ctx context.Context, group *errgroup.Group, address string) error {
+func (b *bridge) listen(ctx context.Context, group *errgroup.Group, address string, pages status.Options) error {
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
@@ -145,9 +166,8 @@ func (b *bridge) listen(ctx context.Context, group *errgroup.Group, address stri
 	}
 	b.log.Info("listening", "address", listener.Addr().String())
 	b.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	handler := status.NewHandler(status.Options{
-		State: b.engine.State, LastTurn: b.engine.LastTurn, Configuration: b.configuration, Metrics: b.metrics, Logger: b.log,
-	})
+	pages.Metrics, pages.Logger = b.metrics, b.log
+	handler := status.NewHandler(pages)
 	group.Go(func() error { return status.Serve(ctx, listener, handler, b.log) })
 	return nil
 }

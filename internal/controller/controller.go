@@ -52,6 +52,7 @@ type Controller struct {
 	// orphan.
 	deleted map[key]plan.Policy
 	running map[model.SourceID]*running
+	frozen  bool
 }
 
 // key names a Registry.
@@ -116,6 +117,9 @@ func (c *Controller) Apply(ctx context.Context, registries []v1alpha1.Registry) 
 	}
 }
 
+// Freeze says whether writing is stopped altogether, from the next Apply on. Its caller is the one of Apply.
+func (c *Controller) Freeze(frozen bool) { c.frozen = frozen }
+
 // Stop stops all sources and returns when they have stopped.
 func (c *Controller) Stop() { c.stop(func(*running) bool { return true }) }
 
@@ -165,7 +169,7 @@ func (c *Controller) leave(k key, last *compiled) {
 // config is the configuration of the engine.
 func (c *Controller) config() *engine.Config {
 	options := &translate.Options{Instance: c.deps.Instance}
-	config := &engine.Config{Options: options}
+	config := &engine.Config{Options: options, Frozen: c.frozen}
 	for _, k := range slices.SortedFunc(maps.Keys(c.registries), key.compare) {
 		options.Registries = append(options.Registries, c.registries[k].registry)
 		config.Policies = append(config.Policies, c.registries[k].policy)

@@ -9,10 +9,8 @@ import (
 	"path/filepath"
 
 	"github.com/registry-bridge/registry-bridge/api/v1alpha1"
+	"github.com/registry-bridge/registry-bridge/internal/source"
 )
-
-// ErrSecret is the class of errors about a secret that cannot be had. Their texts name the reference, never the content.
-var ErrSecret = errors.New("secret not available")
 
 // Reference names one value that a Registry refers to.
 type Reference struct {
@@ -25,7 +23,7 @@ type Reference struct {
 // Secrets resolves references to secrets and config maps.
 type Secrets interface {
 	// Read returns the value as it is now, or was a few seconds ago. Callers read again at each connection, so that a rotated secret is
-	// used. Errors are of the class ErrSecret.
+	// used. Errors are of the class source.ErrSecret.
 	Read(ctx context.Context, ref Reference) ([]byte, error)
 }
 
@@ -37,15 +35,15 @@ var _ Secrets = SecretsDir("")
 // Read implements Secrets.
 func (d SecretsDir) Read(_ context.Context, ref Reference) ([]byte, error) {
 	if d == "" {
-		return nil, fmt.Errorf("%w: key %q of %q is needed, and no folder with secrets is configured; set --secrets-dir", ErrSecret, ref.Key, ref.Name)
+		return nil, fmt.Errorf("%w: key %q of %q is needed, and no folder with secrets is configured; set --secrets-dir", source.ErrSecret, ref.Key, ref.Name)
 	}
 	path := filepath.Join(string(d), ref.Namespace, ref.Name, ref.Key)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: key %q of %q: there is no file %s", ErrSecret, ref.Key, ref.Name, path)
+		return nil, fmt.Errorf("%w: key %q of %q: there is no file %s", source.ErrSecret, ref.Key, ref.Name, path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: key %q of %q: %w", ErrSecret, ref.Key, ref.Name, err)
+		return nil, fmt.Errorf("%w: key %q of %q: %w", source.ErrSecret, ref.Key, ref.Name, err)
 	}
 	return data, nil
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/registry-bridge/registry-bridge/internal/source"
 )
 
 // secrets returns a folder with secrets as name/key -> value in the namespace ns.
@@ -45,7 +47,7 @@ func TestSecretsDir(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := tt.dir.Read(t.Context(), secretRef(tt.key))
-			if !errors.Is(err, ErrSecret) || !strings.Contains(err.Error(), tt.want) {
+			if !errors.Is(err, source.ErrSecret) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
 			if err != nil && strings.Contains(err.Error(), "s3cret") {

@@ -48,7 +48,7 @@ func (s Sources) tls(ctx context.Context, namespace string, t *v1alpha1.TLS) (*t
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%w: key %q of %q holds no certificate in PEM", ErrSecret, ref.Key, ref.Name)
+			return nil, fmt.Errorf("%w: key %q of %q holds no certificate in PEM", source.ErrSecret, ref.Key, ref.Name)
 		}
 	}
 	if ref := t.ClientSecretRef; ref != nil {
@@ -63,7 +63,7 @@ func (s Sources) tls(ctx context.Context, namespace string, t *v1alpha1.TLS) (*t
 		pair, err := tls.X509KeyPair(cert, key)
 		if err != nil {
 			// The error names what is wrong with the form of the two, never their content.
-			return nil, fmt.Errorf("%w: keys \"tls.crt\" and \"tls.key\" of %q: %w", ErrSecret, ref.Name, err)
+			return nil, fmt.Errorf("%w: keys \"tls.crt\" and \"tls.key\" of %q: %w", source.ErrSecret, ref.Name, err)
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
@@ -83,7 +83,7 @@ func readText(ctx context.Context, s Secrets, ref Reference) (string, error) {
 	}
 	data = bytes.TrimSuffix(bytes.TrimSuffix(data, []byte("\n")), []byte("\r"))
 	if len(data) == 0 {
-		return "", fmt.Errorf("%w: key %q of %q is empty", ErrSecret, ref.Key, ref.Name)
+		return "", fmt.Errorf("%w: key %q of %q is empty", source.ErrSecret, ref.Key, ref.Name)
 	}
 	return string(data), nil
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/registry-bridge/registry-bridge/api/v1alpha1"
+	"github.com/registry-bridge/registry-bridge/internal/source"
 )
 
 func TestCredentials(t *testing.T) {
@@ -50,7 +51,7 @@ func TestCredentialsMissing(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, _, err := Sources{Secrets: tt.secrets}.credentials(t.Context(), "ns", v1alpha1.SecretRef{Name: tt.ref})
-			if !errors.Is(err, ErrSecret) || !strings.Contains(err.Error(), tt.want) {
+			if !errors.Is(err, source.ErrSecret) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
 		})
@@ -67,7 +68,7 @@ func TestTLSErrorsHoldNoSecret(t *testing.T) {
 	}
 	for want, config := range tests {
 		_, err := s.tls(t.Context(), "ns", config)
-		if !errors.Is(err, ErrSecret) || !strings.Contains(err.Error(), want) {
+		if !errors.Is(err, source.ErrSecret) || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 		if err != nil && strings.Contains(err.Error(), "c2VjcmV0") {

@@ -52,8 +52,9 @@ type Status struct {
 	State               State
 	// Since is when the source entered State.
 	Since time.Time
-	// Err is why the last run ended, without secrets; empty while it is synced.
-	Err string
+	// Err is why the last run ended, without secrets; empty while it is synced. Cause is what kind of error it is, one of package
+	// reason's.
+	Err, Cause string
 	// FailingUnits are the units whose last read failed, by Ref.Unit.
 	FailingUnits map[string]UnitFailure
 	// Hints are what the source says that could be better, sorted by Reason, each reason once.

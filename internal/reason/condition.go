@@ -1,5 +1,7 @@
 package reason
 
+import "slices"
+
 // Condition is a condition type of a Registry's status, with what it can say.
 type Condition struct {
 	Type string
@@ -56,7 +58,16 @@ func Conditions() []Condition {
 			True:    []Reason{WorkloadsFound},
 			Unknown: []Reason{PodAccessDenied},
 		},
+		{
+			Type: "Hint", Abnormal: true, Summary: "A source works, and would work better with another configuration.",
+			True: []Reason{ConnectionLimit},
+		},
 	}
+}
+
+// Abnormal reports whether True is the state of a condition that somebody should look at.
+func Abnormal(conditionType string) bool {
+	return slices.ContainsFunc(Conditions(), func(c Condition) bool { return c.Type == conditionType && c.Abnormal })
 }
 
 // states are the reasons of conditions that are no reasons of anything else.

@@ -65,4 +65,6 @@ var (
 	ErrUnauthorized = errors.New("registry refused the credentials")
 	// ErrMalformed: the registry answered with something that is not its protocol.
 	ErrMalformed = errors.New("registry sent a malformed answer")
+	// ErrSecret: what the configuration refers to, such as a password, cannot be had. It names the reference, never the content.
+	ErrSecret = errors.New("secret not available")
 )

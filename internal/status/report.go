@@ -3,6 +3,7 @@ package status
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -68,6 +69,7 @@ type Source struct {
 	State     string    `json:"state"`
 	Since     time.Time `json:"since"`
 	Error     string    `json:"error,omitempty"`
+	Cause     string    `json:"cause,omitempty"`
 	Services  int       `json:"services"`
 	Instances int       `json:"instances"`
 	// FailingUnits are units that cannot be read, with the reason: 20 at most.
@@ -145,6 +147,17 @@ func NewReport(state *engine.State, config Configuration, registry string, limit
 		r.Left = b.left
 	}
 	return r
+}
+
+// Registries returns where each Registry stands, in the order of the configuration.
+func Registries(state *engine.State) []Registry { return newBuilder(state).registries() }
+
+// Holds returns every incident, the newest first.
+func Holds(state *engine.State) []Hold { return newBuilder(state).holds() }
+
+// newBuilder returns a builder of everything there is.
+func newBuilder(state *engine.State) *builder {
+	return &builder{state: state, limit: math.MaxInt, selects: selector(""), left: map[string]int{}}
 }
 
 // selector compiles the filter for a Registry.
@@ -261,7 +274,7 @@ func (b *builder) dropped() map[string]map[reason.Reason]int {
 
 func source(id model.SourceID, scope string, status model.Status, services []*model.Service) Source {
 	s := Source{
-		ID: id, Scope: scope, State: status.State.String(), Since: status.Since, Error: status.Err,
+		ID: id, Scope: scope, State: status.State.String(), Since: status.Since, Error: status.Err, Cause: status.Cause,
 		Services: len(services), Failing: len(status.FailingUnits),
 	}
 	for _, svc := range services {
@@ -286,17 +299,21 @@ func source(id model.SourceID, scope string, status model.Status, services []*mo
 func (b *builder) holds() []Hold {
 	byID := map[string]*Hold{}
 	endless := map[string]bool{}
+	owners := b.owners()
 	for i := range b.state.Plan.Held {
 		held := &b.state.Plan.Held[i]
-		status := b.state.Statuses[held.Source]
-		if !b.selects(status.Namespace, status.Registry) {
+		namespace, registry := held.Key.Namespace, owners[held.Key]
+		if status, known := b.state.Statuses[held.Source]; known {
+			namespace, registry = status.Namespace, status.Registry
+		}
+		if !b.selects(namespace, registry) {
 			continue
 		}
 		h := byID[held.ID]
 		if h == nil {
 			h = &Hold{ID: held.ID, Guard: held.Guard, Source: held.Source, Detail: held.Detail, Since: held.Since}
-			if status.Registry != "" {
-				h.Registry = status.Namespace + "/" + status.Registry
+			if registry != "" {
+				h.Registry = namespace + "/" + registry
 			}
 			byID[held.ID] = h
 		}
@@ -312,6 +329,26 @@ func (b *builder) holds() []Hold {
 	}
 	slices.SortFunc(holds, func(a, b Hold) int { return cmp.Or(b.Since.Compare(a.Since), cmp.Compare(a.ID, b.ID)) })
 	return holds
+}
+
+// owners returns the Registries of objects that are held as a whole, which no source stands for.
+func (b *builder) owners() map[translate.Key]string {
+	owners := map[translate.Key]string{}
+	for i := range b.state.Plan.Held {
+		if held := &b.state.Plan.Held[i]; held.Source == "" {
+			owners[held.Key] = ""
+		}
+	}
+	if len(owners) == 0 {
+		return nil
+	}
+	for i := range b.state.Live {
+		o := b.state.Live[i].Object
+		if _, asked := owners[o.Key]; asked {
+			owners[o.Key] = o.Registry()
+		}
+	}
+	return owners
 }
 
 // add adds one hold to its incident.

@@ -36,6 +36,9 @@ type Options struct {
 	LastTurn func() time.Time
 	// Configuration says how the configuration is doing.
 	Configuration func() Configuration
+	// Ready says why the program does not do its part yet; nil when it does. Without it, it does once a plan was made of a configuration
+	// that has no problem.
+	Ready func() error
 	// Metrics is what /metrics shows.
 	Metrics prometheus.Gatherer
 	Logger  *slog.Logger
@@ -78,6 +81,14 @@ func (h handler) health(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (h handler) ready(w http.ResponseWriter, _ *http.Request) {
+	if h.opts.Ready != nil {
+		if err := h.opts.Ready(); err != nil {
+			answer(w, http.StatusServiceUnavailable, err.Error())
+			return
+		}
+		answer(w, http.StatusOK, "ok")
+		return
+	}
 	config := h.opts.Configuration()
 	switch {
 	case len(config.Problems) > 0:

@@ -82,6 +82,16 @@ type Object struct {
 	Registries []string
 }
 
+// Registry returns the name of the Registry, in the namespace of the object, that the object belongs to: the one that published it first.
+// It is empty when nothing says so.
+func (o *Object) Registry() string {
+	name, ok := o.Annotations[AnnotationRegistry]
+	if !ok && len(o.Registries) > 0 {
+		name = o.Registries[0]
+	}
+	return name
+}
+
 // ServiceEntry is the spec of an Istio ServiceEntry as far as we set it.
 type ServiceEntry struct {
 	// Host is the only host.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/registry-bridge/registry-bridge/api/v1alpha1"
 	"github.com/registry-bridge/registry-bridge/internal/controller"
+	"github.com/registry-bridge/registry-bridge/internal/source"
 )
 
 const (
@@ -59,11 +61,11 @@ func (s *Secrets) Read(ctx context.Context, ref controller.Reference) ([]byte, e
 	o := object{ref.Kind, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}}
 	data, err := s.content(o).get(ctx, func(ctx context.Context) (map[string][]byte, error) { return s.fetch(ctx, o) })
 	if err != nil {
-		return nil, fmt.Errorf("%w: key %q of %s %s: %w", controller.ErrSecret, ref.Key, o.kind, o.name, err)
+		return nil, fmt.Errorf("%w: key %q of %s %s: %w", source.ErrSecret, ref.Key, o.kind, o.name, err)
 	}
 	value, found := data[ref.Key]
 	if !found {
-		return nil, fmt.Errorf("%w: %s %s has no key %q", controller.ErrSecret, o.kind, o.name, ref.Key)
+		return nil, fmt.Errorf("%w: %s %s has no key %q", source.ErrSecret, o.kind, o.name, ref.Key)
 	}
 	return value, nil
 }
@@ -131,9 +133,7 @@ func (s *Secrets) fetch(ctx context.Context, o object) (map[string][]byte, error
 			return nil, err
 		}
 		data := make(map[string][]byte, len(m.Data)+len(m.BinaryData))
-		for key, value := range m.BinaryData {
-			data[key] = value
-		}
+		maps.Copy(data, m.BinaryData)
 		for key, value := range m.Data {
 			data[key] = []byte(value)
 		}

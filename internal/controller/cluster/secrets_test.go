@@ -16,6 +16,7 @@ import (
 	"github.com/registry-bridge/registry-bridge/api/v1alpha1"
 	"github.com/registry-bridge/registry-bridge/internal/controller"
 	"github.com/registry-bridge/registry-bridge/internal/controller/cluster"
+	"github.com/registry-bridge/registry-bridge/internal/source"
 )
 
 // reader holds one Secret and one ConfigMap, both named shop/zk.
@@ -69,7 +70,7 @@ func TestSecretsAreReadByKind(t *testing.T) {
 		{Kind: v1alpha1.RefSecret, Namespace: "other", Name: "zk", Key: "password"},
 	} {
 		_, err := s.Read(t.Context(), wrong)
-		if !errors.Is(err, controller.ErrSecret) || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), wrong.Namespace+"/zk") {
+		if !errors.Is(err, source.ErrSecret) || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), wrong.Namespace+"/zk") {
 			t.Errorf("%v: got %v, want an error that names the reference and no content", wrong, err)
 		}
 	}

@@ -133,11 +133,7 @@ func (v *view) released(p *Policy, id string) bool {
 
 // registryOf returns the Registry that an object belongs to: the one that published it first.
 func registryOf(o *translate.Object) registryKey {
-	name, ok := o.Annotations[translate.AnnotationRegistry]
-	if !ok && len(o.Registries) > 0 {
-		name = o.Registries[0]
-	}
-	return registryKey{o.Key.Namespace, name}
+	return registryKey{o.Key.Namespace, o.Registry()}
 }
 
 // objectPolicy returns the policy of a live object: that of its Registry, else that of the first endpoint whose source is known. Nil

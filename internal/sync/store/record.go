@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/registry-bridge/registry-bridge/internal/model"
+	"github.com/registry-bridge/registry-bridge/internal/source"
 )
 
 // record is the state of one source. The store's mutex guards it.
@@ -30,6 +31,7 @@ type record struct {
 	state model.State
 	since time.Time
 	err   string
+	cause string
 	// rendered is the status as last handed out, nil when it is out of date.
 	rendered *model.Status
 
@@ -122,19 +124,23 @@ func (r *record) status() model.Status {
 	}
 	r.rendered = &model.Status{
 		Namespace: r.owner.Namespace, Registry: r.owner.Registry,
-		State: r.state, Since: r.since, Err: r.err, FailingUnits: maps.Clone(r.failures), Hints: r.hints,
+		State: r.state, Since: r.since, Err: r.err, Cause: r.cause, FailingUnits: maps.Clone(r.failures), Hints: r.hints,
 	}
 	return *r.rendered
 }
 
-// enter moves to a state with an error text, and reports whether that is a change.
-func (r *record) enter(state model.State, err string, now time.Time) bool {
-	if r.state == state && r.err == err {
+// enter moves to a state with an error, nil for none, and reports whether that is a change.
+func (r *record) enter(state model.State, err error, now time.Time) bool {
+	var text, cause string
+	if err != nil {
+		text, cause = err.Error(), string(source.Cause(err))
+	}
+	if r.state == state && r.err == text {
 		return false
 	}
 	if r.state != state {
 		r.state, r.since = state, now
 	}
-	r.err = err
+	r.err, r.cause = text, cause
 	return true
 }

@@ -44,7 +44,7 @@ func (k *runSink) end(err error) {
 	if k.rec.state == model.Listing {
 		state = model.Listing
 	}
-	if k.rec.enter(state, err.Error(), time.Now()) {
+	if k.rec.enter(state, err, time.Now()) {
 		k.store.touchStatus(k.rec)
 	}
 }
@@ -122,7 +122,7 @@ func (k *runSink) Synced() {
 		}
 	}
 	k.rec.listing++
-	if k.rec.enter(model.Synced, "", time.Now()) {
+	if k.rec.enter(model.Synced, nil, time.Now()) {
 		k.store.touchStatus(k.rec)
 	}
 }

@@ -348,13 +348,15 @@ func TestSignals(t *testing.T) {
 }
 
 func TestStates(t *testing.T) {
+	refused := fmt.Errorf("again: %w", source.ErrUnauthorized)
+	causes := map[string]string{"read: broken": "Unreachable", refused.Error(): "Unauthorized"}
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t, zk)
 		start := time.Now()
 		expect := func(state model.State, since time.Duration, err string) {
 			t.Helper()
 			want := model.Status{
-				Namespace: "ns", Registry: "dubbo", State: state, Since: start.Add(since), Err: err,
+				Namespace: "ns", Registry: "dubbo", State: state, Since: start.Add(since), Err: err, Cause: causes[err],
 				FailingUnits: map[string]model.UnitFailure{},
 			}
 			if diff := cmp.Diff(want, s.Statuses()[zk]); diff != "" {
@@ -379,8 +381,8 @@ func TestStates(t *testing.T) {
 		expect(model.Failing, 3*time.Second, "read: broken")
 		tick()
 		_, end = s.Runs(zk).Begin()
-		end(errors.New("again"))
-		expect(model.Failing, 3*time.Second, "again")
+		end(refused)
+		expect(model.Failing, 3*time.Second, refused.Error())
 		sink, end = s.Runs(zk).Begin()
 		sink.Synced()
 		tick()

@@ -188,6 +188,12 @@ func (k *Kube) Trouble() error {
 	return nil
 }
 
+// Served returns the version in which objects are written, "" before the API server has told.
+func (k *Kube) Served() string { return k.served().Version }
+
+// Missing reports whether the API server, when it was last asked, had no ServiceEntries.
+func (k *Kube) Missing() bool { return errors.Is(k.Trouble(), errNotServed) }
+
 // signal says on Changed that there is something new.
 func (k *Kube) signal() {
 	select {

@@ -1,0 +1,301 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/registry-bridge/registry-bridge/api/v1alpha1"
+	"github.com/registry-bridge/registry-bridge/internal/reason"
+	"github.com/registry-bridge/registry-bridge/internal/status"
+	"github.com/registry-bridge/registry-bridge/internal/sync/engine"
+	"github.com/registry-bridge/registry-bridge/internal/sync/output"
+	"github.com/registry-bridge/registry-bridge/internal/translate"
+)
+
+const (
+	// lookInterval is how often the engine's state is looked at.
+	lookInterval = time.Second
+	// countInterval is the least time between two writes of one status in which only numbers and texts differ: a registry in which
+	// instances come and go all day must not make the API server write all day.
+	countInterval = 15 * time.Second
+)
+
+// Recorder records Events; the recorders of client-go implement it.
+type Recorder interface {
+	Eventf(regarding, related runtime.Object, eventType, reason, action, note string, args ...any)
+}
+
+// Cluster is what the output knows of its API server.
+type Cluster interface {
+	// Served is the version of ServiceEntries that is written, "" when none is known yet.
+	Served() string
+	// Missing says that the API server has no ServiceEntries.
+	Missing() bool
+}
+
+// Statuses writes the status of each Registry when it changes, an Event when a condition does, and takes the finalizer from a Registry
+// whose objects are gone. Everything that it says comes from the engine's state.
+type Statuses struct {
+	Client client.Client
+	Events Recorder
+	// State is that of the engine, Set what the reconciler last handed on.
+	State   func() *engine.State
+	Set     func() Set
+	Cluster Cluster
+	// Workloads says what is known of the pods in a namespace; nil for nothing.
+	Workloads func(namespace string) Workloads
+	Logger    *slog.Logger
+
+	written map[types.UID]*written
+}
+
+// written is the status that was last written of a Registry.
+type written struct {
+	status v1alpha1.RegistryStatus
+	at     time.Time
+	// failed says that the last attempt failed, which is logged once.
+	failed bool
+}
+
+// Start looks at the state until ctx ends. It implements manager.Runnable, and runs on the leader.
+func (s *Statuses) Start(ctx context.Context) error {
+	ticker := time.NewTicker(lookInterval)
+	defer ticker.Stop()
+	for {
+		s.Look(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// Look writes what has changed. What cannot be written is tried again at the next look.
+func (s *Statuses) Look(ctx context.Context) {
+	set, now := s.Set(), time.Now()
+	view := s.view(set)
+	next := make(map[types.UID]*written, len(set.Registries))
+	for i := range set.Registries {
+		r := set.Registries[i]
+		last := s.written[r.Seen.UID]
+		if last == nil {
+			last = &written{status: r.Seen.Status}
+		}
+		next[r.Seen.UID] = last
+		if r.Seen.DeletionTimestamp != nil && view.done(r.Seen) {
+			s.release(ctx, r.Seen)
+			continue
+		}
+		// What was written last is newer than what the cache has.
+		r.Seen = r.Seen.DeepCopy()
+		r.Seen.Status = last.status
+		facts := view.facts(r, now)
+		if s.Workloads != nil {
+			facts.Workloads = s.Workloads(r.Seen.Namespace)
+		}
+		s.write(ctx, last, r.Seen, Describe(facts))
+	}
+	s.written = next
+}
+
+// write writes a status if it has changed enough.
+func (s *Statuses) write(ctx context.Context, last *written, seen *v1alpha1.Registry, next v1alpha1.RegistryStatus) {
+	now := time.Now()
+	if equality.Semantic.DeepEqual(last.status, next) || sameStates(&last.status, &next) && now.Sub(last.at) < countInterval {
+		return
+	}
+	if err := s.apply(ctx, seen, &next); err != nil {
+		if ctx.Err() == nil && !last.failed && client.IgnoreNotFound(err) != nil {
+			s.Logger.Warn("the status of a Registry cannot be written, it is tried again",
+				"namespace", seen.Namespace, "registry", seen.Name, "error", err)
+		}
+		last.failed = true
+		return
+	}
+	s.tell(seen, last.status.Conditions, next.Conditions)
+	last.status, last.at, last.failed = next, now, false
+}
+
+// sameStates reports whether two statuses differ in numbers and texts only.
+func sameStates(a, b *v1alpha1.RegistryStatus) bool {
+	states := func(s *v1alpha1.RegistryStatus) []string {
+		out := []string{fmt.Sprint(s.ObservedGeneration, s.Naming != nil)}
+		for i := range s.Conditions {
+			c := &s.Conditions[i]
+			out = append(out, fmt.Sprint(c.Type, c.Status, c.Reason))
+		}
+		for i := range s.Sources {
+			out = append(out, s.Sources[i].Name+string(s.Sources[i].State))
+		}
+		for i := range s.Holds {
+			out = append(out, s.Holds[i].ID)
+		}
+		return out
+	}
+	return slices.Equal(states(a), states(b))
+}
+
+// apply writes a status by server-side apply: what is not in it any more goes.
+func (s *Statuses) apply(ctx context.Context, seen *v1alpha1.Registry, next *v1alpha1.RegistryStatus) error {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(next)
+	if err != nil {
+		return fmt.Errorf("encode the status: %w", err)
+	}
+	u := &unstructured.Unstructured{Object: map[string]any{"status": fields}}
+	u.SetAPIVersion(v1alpha1.APIVersion)
+	u.SetKind(v1alpha1.KindRegistry)
+	u.SetNamespace(seen.Namespace)
+	u.SetName(seen.Name)
+	u.SetUID(seen.UID) // One of this name that was created meanwhile is another one.
+	return s.Client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(FieldManager), client.ForceOwnership)
+}
+
+// tell records an Event for each condition that has another status or reason than before.
+func (s *Statuses) tell(seen *v1alpha1.Registry, before, after []metav1.Condition) {
+	for i := range after {
+		c := &after[i]
+		at := slices.IndexFunc(before, func(b metav1.Condition) bool { return b.Type == c.Type })
+		if at >= 0 && before[at].Status == c.Status && before[at].Reason == c.Reason {
+			continue
+		}
+		abnormal := reason.Abnormal(c.Type)
+		if at < 0 && !abnormal && c.Status != metav1.ConditionFalse || c.Status == metav1.ConditionUnknown {
+			continue // That everything is well is no news in a status that is new.
+		}
+		kind := "Normal"
+		if abnormal == (c.Status == metav1.ConditionTrue) {
+			kind = "Warning"
+		}
+		s.Events.Eventf(seen, nil, kind, c.Reason, c.Type, "%s is %s: %s", c.Type, c.Status, c.Message)
+	}
+	for i := range before {
+		b := &before[i]
+		gone := !slices.ContainsFunc(after, func(c metav1.Condition) bool { return c.Type == b.Type })
+		if gone && b.Status == metav1.ConditionTrue {
+			s.Events.Eventf(seen, nil, "Normal", b.Reason, b.Type, "%s is over", b.Type)
+		}
+	}
+}
+
+// release lets go of a Registry whose objects are gone.
+func (s *Statuses) release(ctx context.Context, seen *v1alpha1.Registry) {
+	if err := setFinalizer(ctx, s.Client, seen, false); err != nil && ctx.Err() == nil {
+		s.Logger.Warn("a Registry whose objects are gone cannot be let go, it is tried again",
+			"namespace", seen.Namespace, "registry", seen.Name, "error", err)
+	}
+}
+
+// view is what the engine last saw, by Registry.
+type view struct {
+	state   *engine.State
+	set     Set
+	cluster Cluster
+
+	reports map[string]*status.Registry
+	holds   map[string][]status.Hold
+	taken   map[string][]string
+	refused map[string][]string
+	// live counts objects and endpoints.
+	live map[string]int
+}
+
+func (s *Statuses) view(set Set) *view {
+	state := s.State()
+	v := &view{
+		state: state, set: set, cluster: s.Cluster, reports: map[string]*status.Registry{}, holds: map[string][]status.Hold{},
+		taken: map[string][]string{}, refused: map[string][]string{}, live: map[string]int{},
+	}
+	registries := status.Registries(state)
+	for i := range registries {
+		r := &registries[i]
+		v.reports[r.Namespace+"/"+r.Name] = r
+		v.live[r.Namespace+"/"+r.Name] += r.Published
+	}
+	for _, h := range status.Holds(state) {
+		v.holds[h.Registry] = append(v.holds[h.Registry], h)
+	}
+	for i := range state.Live {
+		o := state.Live[i].Object
+		v.live[o.Key.Namespace+"/"+o.Registry()]++
+	}
+	v.failures()
+	return v
+}
+
+// failures sorts the objects that cannot be written by Registry.
+func (v *view) failures() {
+	desired := map[translate.Key]*translate.Object{}
+	for _, o := range v.state.Result.Objects {
+		desired[o.Key] = o
+	}
+	for key, failure := range v.state.WriteErrors {
+		o := desired[key]
+		if o == nil {
+			continue
+		}
+		text := fmt.Sprintf("%s: %v", key, failure.Err)
+		for _, name := range o.Registries {
+			name = key.Namespace + "/" + name
+			switch {
+			case errors.Is(failure.Err, output.ErrTaken):
+				v.taken[name] = append(v.taken[name], o.ServiceEntry.Host)
+			case errors.Is(failure.Err, output.ErrRefused):
+				v.refused[name] = append(v.refused[name], text)
+			}
+		}
+	}
+	for _, texts := range v.taken {
+		slices.Sort(texts)
+	}
+	for _, texts := range v.refused {
+		slices.Sort(texts)
+	}
+}
+
+// current reports whether the state is about what the reconciler last handed on.
+func (v *view) current() bool {
+	return v.state.Cycle > 0 && v.state.Config != nil && !v.state.Time.Before(v.set.Loaded)
+}
+
+// done reports whether nothing keeps a Registry that is going: it is seen to be without objects and endpoints, or it does not want them
+// removed.
+func (v *view) done(seen *v1alpha1.Registry) bool {
+	name := seen.Namespace + "/" + seen.Name
+	switch {
+	case seen.Spec.DeletionPolicy != v1alpha1.DeletionDelete:
+		return true
+	case v.cluster.Missing():
+		return true // Nothing can be published where there are no ServiceEntries.
+	}
+	report := v.reports[name]
+	return v.current() && report != nil && report.Deleted && v.live[name] == 0
+}
+
+func (v *view) facts(r Registry, now time.Time) *Facts {
+	name := r.Seen.Namespace + "/" + r.Seen.Name
+	f := &Facts{
+		Registry: r, Report: v.reports[name], Holds: v.holds[name], Taken: v.taken[name], Refused: v.refused[name],
+		Missing: v.cluster.Missing(), Served: v.cluster.Served(), Freeze: v.set.Freeze, Published: v.live[name] > 0, Now: now,
+	}
+	if v.state.Output != nil {
+		f.Output = &status.Trouble{Error: v.state.Output.Err.Error()}
+	}
+	if r.InUse == nil {
+		f.Report = nil
+	}
+	slices.SortFunc(f.Holds, func(a, b status.Hold) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID)) })
+	return f
+}

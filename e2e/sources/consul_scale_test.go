@@ -65,21 +65,28 @@ func TestConsulManyServices(t *testing.T) {
 			t.Error("too many")
 		}
 	})
-	for name, config := range map[string]consul.Config{
-		"HTTPS without a certificate of the client": {Address: "https://" + server.Secure, TLS: secure(t, certificates, true)},
-		"HTTPS with an unknown authority":           {Address: "https://" + server.Secure},
-		"HTTP instead of HTTPS":                     {Address: "http://" + server.Secure},
+	for name, tt := range map[string]struct {
+		config  consul.Config
+		explain string
+	}{
+		"HTTPS without a certificate of the client": {
+			consul.Config{Address: "https://" + server.Secure, TLS: secure(t, certificates, true)}, "tls.clientSecretRef",
+		},
+		"HTTPS with an unknown authority": {consul.Config{Address: "https://" + server.Secure}, "tls.caRef"},
+		"HTTP instead of HTTPS":           {consul.Config{Address: "http://" + server.Secure}, "HTTP request to an HTTPS server"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := watchConsulAt(t, config, "")
+			w := watchConsulAt(t, tt.config, "")
 			lab.Await(t, 20*time.Second, "a run fails", func(context.Context) error {
 				if len(w.failures()) == 0 {
 					return errors.New("none did")
 				}
 				return nil
 			})
-			t.Log(w.failures()[0])
+			if err := w.failures()[0]; !strings.Contains(err.Error(), tt.explain) {
+				t.Errorf("%q is not in the error %v", tt.explain, err)
+			}
 			if state := w.State(); state.Synced > 0 || len(state.Services) > 0 {
 				t.Errorf("something was named: %s", state)
 			}

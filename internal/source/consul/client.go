@@ -2,10 +2,12 @@ package consul
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -163,6 +165,25 @@ func classed(err error, token string) error {
 		return fmt.Errorf("%w: %w", source.ErrMalformed, err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%w: the answer is cut off", source.ErrUnavailable)
+	}
+	return unreachable(err)
+}
+
+// unreachable gives an error of the connection its class, and says what to look at.
+func unreachable(err error) error {
+	var (
+		op      *net.OpError
+		unknown *tls.CertificateVerificationError
+	)
+	switch {
+	case errors.As(err, &unknown):
+		return fmt.Errorf("%w: %w; source.consul.tls.caRef names the authority to trust", source.ErrUnavailable, err)
+	case !errors.As(err, &op):
+		return fmt.Errorf("%w: %w", source.ErrUnavailable, err)
+	case op.Op == "remote error":
+		return fmt.Errorf("%w: %w; see source.consul.tls", source.ErrUnauthorized, err)
+	case op.Op == "dial":
+		return fmt.Errorf("%w: %w; see source.consul.address, and whether the agent runs and can be reached from here", source.ErrUnavailable, err)
 	}
 	return fmt.Errorf("%w: %w", source.ErrUnavailable, err)
 }

@@ -33,6 +33,10 @@ const (
 // errTooLarge: an answer above maxAnswer.
 var errTooLarge = fmt.Errorf("%w: the answer is larger than %d MiB", source.ErrMalformed, maxAnswer>>20)
 
+// errNoCertificate: the server ended the connection, after it had asked for a certificate that there is not. What else the error says
+// depends on who was faster.
+var errNoCertificate = fmt.Errorf("%w: the server asks for a certificate of the client; see source.consul.tls.clientSecretRef", source.ErrUnauthorized)
+
 // errSecondConnection: the connection ended before the answer.
 var errSecondConnection = errors.New("the connection ended before the answer")
 
@@ -42,6 +46,8 @@ type transport struct {
 	http *http.Transport
 	// multiplexed says that the last answer came by HTTP/2, where queries share connections.
 	multiplexed atomic.Bool
+	// uncertified says that a server has asked for a certificate that there is not, and has not answered since.
+	uncertified atomic.Bool
 }
 
 func newTransport(cfg Config) *transport {
@@ -53,7 +59,8 @@ func newTransport(cfg Config) *transport {
 		}
 		dial = d.DialContext
 	}
-	t := &http.Transport{
+	t := &transport{}
+	t.http = &http.Transport{
 		DialContext:       dial,
 		ForceAttemptHTTP2: true,
 		// Every poller keeps its connection; the default of two would make a new one for nearly each query.
@@ -61,21 +68,21 @@ func newTransport(cfg Config) *transport {
 		IdleConnTimeout:     90 * time.Second,
 		HTTP2:               &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: probe},
 	}
-	t.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		return dialTLS(ctx, cfg, dial, hostPort{network, address})
+	t.http.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		return t.dialTLS(ctx, cfg, dial, hostPort{network, address})
 	}
 	if strings.HasPrefix(cfg.Address, "http://") {
 		// One more than for the services, for the listing. With HTTP/2 it would count requests that wait for a connection.
-		t.MaxConnsPerHost = cfg.Connections + 1
+		t.http.MaxConnsPerHost = cfg.Connections + 1
 	}
-	return &transport{http: t}
+	return t
 }
 
 // hostPort is where to dial.
 type hostPort struct{ network, address string }
 
 // dialTLS makes a TLS connection with the configuration as it is now, so that rotated certificates are used.
-func dialTLS(ctx context.Context, cfg Config, dial func(context.Context, string, string) (net.Conn, error), to hostPort) (net.Conn, error) {
+func (t *transport) dialTLS(ctx context.Context, cfg Config, dial func(context.Context, string, string) (net.Conn, error), to hostPort) (net.Conn, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if cfg.TLS != nil {
 		given, err := cfg.TLS(ctx)
@@ -90,6 +97,12 @@ func dialTLS(ctx context.Context, cfg Config, dial func(context.Context, string,
 			return nil, err
 		}
 		config.ServerName = host
+	}
+	if len(config.Certificates) == 0 && config.GetClientCertificate == nil {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			t.uncertified.Store(true)
+			return &tls.Certificate{}, nil
+		}
 	}
 	config.NextProtos = []string{"h2", "http/1.1"}
 	conn, err := dial(ctx, to.network, to.address)
@@ -129,12 +142,17 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	req.URL.RawQuery = query.Encode()
 	resp, err := t.http.RoundTrip(req)
 	if err != nil {
+		cause := context.Cause(ctx)
 		end()
-		if cause := context.Cause(ctx); errors.Is(cause, errSecondConnection) {
+		switch {
+		case errors.Is(cause, errSecondConnection):
 			return nil, cause
+		case cause == nil && t.uncertified.Load():
+			return nil, fmt.Errorf("%w: %w", errNoCertificate, err)
 		}
 		return nil, err
 	}
+	t.uncertified.Store(false)
 	t.multiplexed.Store(resp.ProtoMajor >= 2)
 	resp.Body = &limitedBody{ReadCloser: resp.Body, left: maxAnswer, end: end}
 	if resp.StatusCode != http.StatusOK {

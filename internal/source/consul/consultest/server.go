@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"maps"
 	"net"
 	"net/http"
@@ -115,7 +117,7 @@ func (s *Server) Start(ctx context.Context) error {
 	s.conns = map[net.Conn]bool{}
 	server := &http.Server{
 		Handler: s.handler(), ConnState: s.connState, BaseContext: func(net.Listener) context.Context { return base },
-		ReadHeaderTimeout: time.Minute, TLSConfig: s.opts.TLS.Clone(),
+		ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0), TLSConfig: s.opts.TLS.Clone(),
 	}
 	s.http, s.served = server, make(chan struct{})
 	go func(served chan struct{}) {

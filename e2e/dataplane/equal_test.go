@@ -100,6 +100,8 @@ type place struct {
 	port, weight uint32
 	// locality is region/zone/subzone.
 	locality string
+	// sidecar says that the proxy speaks mutual TLS with it.
+	sidecar bool
 }
 
 // registered asks both registries, with clients that are not the bridge's, for the endpoints behind each host.
@@ -110,7 +112,7 @@ func (s *scene) registered() (map[string][]place, error) {
 		return nil, err
 	}
 	for endpoint, weight := range dubbo {
-		all[endpoint.Host] = append(all[endpoint.Host], place{endpoint.Address, endpoint.Port, max(weight, 1), "//"})
+		all[endpoint.Host] = append(all[endpoint.Host], place{endpoint.Address, endpoint.Port, max(weight, 1), "//", false})
 	}
 	services, _, err := s.consul.Client.Catalog().Services(nil)
 	if err != nil {
@@ -124,13 +126,13 @@ func (s *scene) registered() (map[string][]place, error) {
 		if err != nil {
 			return nil, err
 		}
-		all[name+".service.consul"] = places(list)
+		all[name+".service.consul"] = places(list, name == "search")
 	}
 	return all, nil
 }
 
 // places are those of the healthy instances. Weights are ten times Consul's, and none when all are equal.
-func places(list []*api.ServiceEntry) []place {
+func places(list []*api.ServiceEntry, sidecar bool) []place {
 	var all []place
 	equal := true
 	for _, entry := range list {
@@ -146,7 +148,7 @@ func places(list []*api.ServiceEntry) []place {
 		if l := entry.Service.Locality; l != nil {
 			locality = l.Region + "/" + l.Zone + "/"
 		}
-		all = append(all, place{entry.Service.Address, uint32(entry.Service.Port), uint32(10 * weight), locality})
+		all = append(all, place{entry.Service.Address, uint32(entry.Service.Port), uint32(10 * weight), locality, sidecar})
 		equal = equal && all[0].weight == all[len(all)-1].weight
 	}
 	for i := range all {
@@ -176,7 +178,7 @@ func clusterName(host string, port uint32) string {
 
 // endpointText writes an endpoint with everything that a proxy is told of it.
 func endpointText(cluster string, p place, health corev3.HealthStatus) string {
-	return fmt.Sprintf("%s %s port %d weight %d locality %s %s", cluster, p.address, p.port, p.weight, p.locality, health)
+	return fmt.Sprintf("%s %s port %d weight %d locality %s sidecar %t %s", cluster, p.address, p.port, p.weight, p.locality, p.sidecar, health)
 }
 
 // wanted returns all clusters and endpoints that a proxy has to have, as sorted lines.
@@ -226,9 +228,11 @@ func told(c *ads.Config, foreign ...string) (clusters, endpoints []string) {
 
 func placeOf(l *corev3.Locality, e *endpointv3.LbEndpoint) place {
 	address := e.GetEndpoint().GetAddress().GetSocketAddress()
+	// The socket that is used is chosen by this, in a cluster where some endpoints have a sidecar.
+	match := e.GetMetadata().GetFilterMetadata()["envoy.transport_socket_match"].GetFields()
 	return place{
 		address.GetAddress(), address.GetPortValue(), e.GetLoadBalancingWeight().GetValue(),
-		l.GetRegion() + "/" + l.GetZone() + "/" + l.GetSubZone(),
+		l.GetRegion() + "/" + l.GetZone() + "/" + l.GetSubZone(), match["tlsMode"].GetStringValue() == "istio",
 	}
 }
 
@@ -252,6 +256,23 @@ func differ(what string, want, got []string) error {
 		return nil
 	}
 	return fmt.Errorf("%s (-want +got):\n%.2000s", what, gocmp.Diff(want, got))
+}
+
+// scope has a service that is published to the namespace of its Registry only, for which no proxy but those there has anything.
+func (s *scene) scope() {
+	hidden := providers.Population{Block: 2, Interfaces: 1, Instances: 1}.Instance(0, 0)
+	if err := s.hidden.Register(hidden); err != nil {
+		s.Fatal(err)
+	}
+	cluster := clusterName(hidden.Endpoint().Host, hidden.Port)
+	insider := ads.Connect(s, ads.Options{Addr: s.istiod.Addr, Namespace: dubboNamespace, IP: "10.9.0.3"})
+	insider.Await(s, patience, "a proxy of that namespace has it", func(c *ads.Config) error {
+		if c.Clusters[cluster] == nil || distinct(c.Endpoints[cluster]) != 1 {
+			return fmt.Errorf("no cluster %s, or no endpoint", cluster)
+		}
+		return nil
+	})
+	s.settle()
 }
 
 // equal compares clusters, endpoints, listeners and routes with the registries.

@@ -4,11 +4,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
+
+	"github.com/registry-bridge/registry-bridge/internal/sync/output/manifest"
+	"github.com/registry-bridge/registry-bridge/internal/sync/output/pieces"
+	"github.com/registry-bridge/registry-bridge/internal/translate"
 )
 
 // golden is an object that the program says it would write.
@@ -57,10 +62,33 @@ func (s *scene) readGoldens() []golden {
 	return all
 }
 
-// goldens offers every object of all goldens to the API server, which asks its own schema and rules, and istiod's webhook. Nothing is
-// written.
+// workloadEntries returns what is stored of a golden when each of its endpoints is a WorkloadEntry.
+func (s *scene) workloadEntries(g golden) []golden {
+	s.Helper()
+	object, err := manifest.Parse(g.object.DeepCopy().Object)
+	if err != nil {
+		s.Fatalf("%s: %v", g.file, err)
+	}
+	object.ServiceEntry.Mode = translate.WorkloadEntries
+	var all []golden
+	for _, piece := range pieces.Split(object) {
+		stored, err := manifest.Map(piece)
+		if err != nil {
+			s.Fatalf("%s: %v", g.file, err)
+		}
+		all = append(all, golden{g.file, &unstructured.Unstructured{Object: stored}})
+	}
+	return all
+}
+
+// goldens offers every object of all goldens to the API server, as it is and as WorkloadEntries. The API server asks its own schema and
+// rules, and istiod's webhook. Nothing is written.
 func (s *scene) goldens() {
-	all := s.readGoldens()
+	inline := s.readGoldens()
+	all := slices.Clone(inline)
+	for _, g := range inline {
+		all = append(all, s.workloadEntries(g)...)
+	}
 	before := sum(s.counters("galley_validation_passed"))
 	for _, g := range all {
 		if err := s.offer(g.object); err != nil {
@@ -70,13 +98,13 @@ func (s *scene) goldens() {
 	if asked := sum(s.counters("galley_validation_passed")) - before; int(asked) != len(all) {
 		s.Errorf("the webhook has allowed %v of %d objects", asked, len(all))
 	}
-	s.Logf("%d objects", len(all))
+	s.Logf("%d objects, %d as WorkloadEntries", len(inline), len(all)-len(inline))
 
 	for name, spoil := range map[string]func(port map[string]any){
 		`admission webhook "validation.istio.io" denied the request`: func(port map[string]any) { port["protocol"] = "dubbo" },
 		"spec.ports[0].number": func(port map[string]any) { port["number"] = int64(70000) },
 	} {
-		object := all[0].object.DeepCopy()
+		object := inline[0].object.DeepCopy()
 		ports, _, err := unstructured.NestedSlice(object.Object, "spec", "ports")
 		if err != nil {
 			s.Fatal(err)
@@ -94,7 +122,11 @@ func (s *scene) goldens() {
 // offer has an object judged.
 func (s *scene) offer(object *unstructured.Unstructured) error {
 	s.kube.MakeNamespace(s, object.GetNamespace())
-	_, err := s.entries(object.GetNamespace()).Create(s.Context(), object, metav1.CreateOptions{
+	resource := serviceEntries()
+	if object.GetKind() == string(translate.KindWorkloadEntry) {
+		resource.Resource = "workloadentries"
+	}
+	_, err := s.kube.Client(s).Resource(resource).Namespace(object.GetNamespace()).Create(s.Context(), object, metav1.CreateOptions{
 		DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict,
 	})
 	if err != nil {

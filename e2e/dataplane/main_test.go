@@ -66,6 +66,8 @@ type scene struct {
 	istiod *lab.Istiod
 	consul *lab.ConsulServer
 	fleet  *providers.Fleet
+	// hidden registers under a root of its own, of which a Registry publishes to its own namespace only, as is the default for Dubbo.
+	hidden *providers.Fleet
 	config string
 	// proxy is a sidecar of a workload in the namespace callers, capturing is one that answers DNS queries, too.
 	proxy, capturing *ads.Proxy
@@ -90,6 +92,7 @@ func TestDataPlane(t *testing.T) {
 	}{
 		{"Equal", (*scene).equal},
 		{"Shards", (*scene).shards},
+		{"Scope", (*scene).scope},
 		{"Capture", (*scene).capture},
 		{"Pushes", (*scene).pushes},
 		{"Emptied", (*scene).emptied},
@@ -110,17 +113,13 @@ func (s *scene) startRegistries() {
 	s.Helper()
 	s.consul = lab.StartConsul(s, lab.ConsulOptions{}).Servers[0]
 	zookeeper := lab.StartZooKeeper(s, lab.ZooKeeperOptions{})
-	fleet, err := providers.Connect(s.Context(), providers.Options{Server: zookeeper.Addr, Journal: &oracle.Journal{}})
-	if err != nil {
-		s.Fatal(err)
-	}
-	s.Cleanup(fleet.Close)
-	s.fleet = fleet
+	s.fleet, s.hidden = s.connect(zookeeper, "/dubbo"), s.connect(zookeeper, "/hidden")
 	s.config = s.TempDir()
 	for name, text := range map[string]string{
 		"consul": fmt.Sprintf(`metadata: {name: consul, namespace: %s}
 spec:
   source: {consul: {address: "http://%s"}}
+  rules: [{name: sidecars, match: {services: [search]}, tlsMode: istio}]
   guards: {emptyGrace: %s}
 `, consulNamespace, s.consul.Addr, emptyGrace),
 		"dubbo": fmt.Sprintf(`metadata: {name: dubbo, namespace: %s}
@@ -128,12 +127,27 @@ spec:
   source: {zookeeper: {servers: ["%s"]}}
   output: {exportTo: ["*"]}
 `, dubboNamespace, zookeeper.Addr),
+		"hidden": fmt.Sprintf(`metadata: {name: hidden, namespace: %s}
+spec:
+  source: {zookeeper: {servers: ["%s"], layouts: [{type: DubboInterface, root: /hidden}]}}
+`, dubboNamespace, zookeeper.Addr),
 	} {
 		text = "apiVersion: registry-bridge.io/v1alpha1\nkind: Registry\n" + text
 		if err := os.WriteFile(filepath.Join(s.config, name+".yaml"), []byte(text), 0o600); err != nil {
 			s.Fatal(err)
 		}
 	}
+}
+
+// connect plays providers under a root until the end of the test.
+func (s *scene) connect(zookeeper *lab.ZooKeeper, root string) *providers.Fleet {
+	s.Helper()
+	fleet, err := providers.Connect(s.Context(), providers.Options{Server: zookeeper.Addr, Root: root, Journal: &oracle.Journal{}})
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(fleet.Close)
+	return fleet
 }
 
 func (s *scene) startBridge() {

@@ -15,7 +15,7 @@ import (
 func newToxiproxy(t *testing.T, kube *lab.Kube) (*toxiproxy.Proxy, string) {
 	t.Helper()
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	p := toxiproxy.NewProxy(server, "kube-apiserver", "127.0.0.1:0", strings.TrimPrefix(kube.URL(), "https://"))
+	p := toxiproxy.NewProxy(server, "kube-apiserver", "127.0.0.1:0", kube.Addr())
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +82,18 @@ func (a act) connections() {
 			t.Fatal(err)
 		}
 		s.settle(recoveryLimit)
+		s.works()
+	})
+	t.Run("half-open", func(t *testing.T) {
+		t.Parallel()
+		r := newRelay(t, shared.kube)
+		s := newScene(t, shared, kubeconfig(t, r.url()))
+		s.start()
+		r.halfOpen()
+		begin := time.Now()
+		s.churned(func() { s.pass(8 * time.Second) })
+		s.settle(recoveryLimit)
+		t.Logf("all was right %v after the connections had become half open", time.Since(begin))
 		s.works()
 	})
 }

@@ -7,15 +7,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// bridgeKilled kills the bridge again and again in the middle of changes. Nothing may be lost, nothing may be written twice, and in the
-// end a restart on a registry at rest writes nothing at all.
+// bridgeKilled kills the bridge again and again, first while it writes everything for the first time, then in the middle of changes. Nothing
+// may be lost, nothing may be written twice, and in the end a restart on a registry at rest writes nothing at all.
 func (a act) bridgeKilled() {
 	t, shared := a.t, a.servers
 	s := newScene(t, shared, shared.kube.BridgeKubeconfig)
+	for range 3 {
+		changed := s.recorder.Changed()
+		s.bridge.Start(t)
+		s.midChange(changed, 100*time.Millisecond)
+		s.bridge.Kill()
+	}
 	s.start()
 	s.churned(func() {
 		for range *killCount {
-			s.midChange()
+			s.midChange(s.recorder.Changed(), 300*time.Millisecond)
 			s.bridge.Kill()
 			s.bridge.Start(t)
 		}
@@ -38,14 +44,13 @@ func (a act) bridgeKilled() {
 	}
 }
 
-// midChange waits until the bridge has written something since, and a moment more.
-func (s *scene) midChange() {
+// midChange waits until something was written, and a moment more.
+func (s *scene) midChange(changed <-chan struct{}, moment time.Duration) {
 	s.t.Helper()
-	changed := s.recorder.Changed()
 	select {
 	case <-changed:
 	case <-time.After(settleLimit):
 		s.t.Fatal("the bridge writes nothing")
 	}
-	s.pass(rand.N(300 * time.Millisecond))
+	s.pass(rand.N(moment))
 }

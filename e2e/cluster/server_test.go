@@ -29,7 +29,7 @@ func TestServer(t *testing.T) {
 
 	// It comes back with room for one write at a time, and refuses all others (429).
 	s.churned(func() {
-		s.midChange()
+		s.midChange(s.recorder.Changed(), 300*time.Millisecond)
 		shared.kube.Kill()
 		s.pass(2 * time.Second)
 		shared.kube.Start(t, "--enable-priority-and-fairness=false", "--max-mutating-requests-inflight=1")

@@ -158,6 +158,9 @@ func (k *Kube) Etcd() string { return k.etcdURL }
 // URL returns where the API server is.
 func (k *Kube) URL() string { return k.url }
 
+// Addr returns the address of the API server.
+func (k *Kube) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(k.port)) }
+
 // Config returns how clients reach the API server.
 func (k *Kube) Config() *rest.Config {
 	return &rest.Config{

@@ -125,6 +125,7 @@ func New(opts Options) (*Kube, error) {
 	if config.UserAgent == rest.DefaultKubernetesUserAgent() {
 		config.UserAgent = FieldManager
 	}
+	noticeDeadConnections(config)
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("configure the connection to the API server: %w", err)

@@ -136,6 +136,7 @@ type Hosts struct {
 	// {namespace}.
 	// Example: "{interface}.{registry}"
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.contains('{service}') || self.contains('{interface}')",message="gives every service the same host; use {service} or {interface}, e.g. {interface}.dubbo"
 	// +default=""
 	Template string `json:"template,omitempty"`
 	// Replaces the suffix that the scheme appends where a name needs one, without a leading dot.

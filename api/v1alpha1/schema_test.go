@@ -144,6 +144,7 @@ func TestSchemaRefuses(t *testing.T) {
 		{"mode", func(s *v1alpha1.RegistrySpec) { s.Mode = "active" }, "spec.mode", "Active"},
 		{"policy", func(s *v1alpha1.RegistrySpec) { s.DeletionPolicy = "Keep" }, "spec.deletionPolicy", "Retain"},
 		{"max", func(s *v1alpha1.RegistrySpec) { s.Services.Max = new(int32(0)) }, "spec.services.max", "1"},
+		{"constant host", func(s *v1alpha1.RegistrySpec) { s.Hosts.Template = "a.b" }, "spec.hosts.template", "same host"},
 		{"suffix", func(s *v1alpha1.RegistrySpec) { s.Hosts.Suffix = ".dubbo" }, "spec.hosts.suffix", ""},
 		{"range with bits", func(s *v1alpha1.RegistrySpec) { s.Endpoints.DenyCIDRs = []string{"10.0.0.1/8"} }, "spec.endpoints.denyCIDRs[0]", "10.0.0.0/8"},
 		{"no range", func(s *v1alpha1.RegistrySpec) { s.Endpoints.AllowCIDRs = []string{"10.0.0.1"} }, "spec.endpoints.allowCIDRs[0]", "10.0.0.0/8"},

@@ -14,12 +14,15 @@ type Source struct {
 }
 
 // Consul says how to reach a datacenter of Consul and what to read in it. The bridge only reads.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.tls) || !self.address.startsWith('http://')",fieldPath=".address",message="needs https, because tls is set; or remove tls"
 type Consul struct {
 	// The URL of an agent, or of a load balancer before the servers. With https, services share connections; with http, more than 92
 	// services are asked in turn, and changes take up to 25s to be seen, longer above 1,800 services.
 	// Example: https://consul:8501
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHostname() != ''",message="needs to be a URL, e.g. https://consul:8501"
 	Address string `json:"address"`
 	// The datacenter, that of the agent when it is not set.
 	// Example: dc1

@@ -198,8 +198,11 @@ func (p *registryWriter) object(s section) {
 		}
 		inner, suffix := element(f.Type)
 		fieldLimits := schema
-		if inner != nil && suffix == "" {
+		switch {
+		case inner != nil && suffix == "":
 			fieldLimits = apiextensionsv1.JSONSchemaProps{} // Its own section has them.
+		case f.Type == reflect.TypeFor[*metav1.Duration]():
+			fieldLimits.MaxLength = nil // Nobody writes one that is too long.
 		}
 		p.linef("| `%s` | %s | %s | %s | %s | %s |", name, typeName(f.Type, schema), value, cell(example), cell(doc.text), cell(limits(fieldLimits)))
 		if inner != nil {

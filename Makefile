@@ -122,6 +122,20 @@ licenses: ## Collect the licences of all that is linked in (out/THIRD_PARTY_NOTI
 sbom: release-binaries ## Write the bill of materials (CycloneDX) of the binaries in the image: out/sbom.
 	@for arch in $(ARCHS); do $(RELEASE) sbom -out ../../out/sbom/registry-bridge-linux-$$arch.cdx.json ../../out/linux-$$arch/registry-bridge; done
 
+# 2.18 and later need Go 1.27. It is no part of the tools module: its hundreds of dependencies would be those of every other tool.
+GORELEASER = $(GO) run github.com/goreleaser/goreleaser/v2@v2.16.0
+
+.PHONY: release
+release: image-check ## Publish the tag that is checked out: a draft on GitHub, and the image. The workflow "release" runs it.
+	@hack/release/notes.sh "$$(git describe --exact-match --tags)" >out/release-notes.md
+	$(GORELEASER) release --clean --release-notes out/release-notes.md
+	@$(RELEASE) push -layout ../../out/image/oci
+
+.PHONY: release-snapshot
+release-snapshot: image-check ## Build what a release consists of, and upload nothing (builds GoReleaser, minutes).
+	$(GORELEASER) check
+	$(GORELEASER) release --clean --snapshot
+
 ##@ Keep it clean
 
 .PHONY: verify

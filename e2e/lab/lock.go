@@ -14,6 +14,20 @@ import (
 	"time"
 )
 
+// Lock takes a lock of the lab by its name until the end of the test, and waits while another test has it, in this or another process.
+func Lock(t testing.TB, name string) {
+	t.Helper()
+	cache, err := CacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := lockFile(t.Context(), filepath.Join(cache, name+".lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(unlock)
+}
+
 // lockFile takes the lock of a file, which is made when it is not there, and waits for it until ctx ends. The lock ends with the
 // process, so a crash leaves none behind.
 func lockFile(ctx context.Context, name string) (unlock func(), err error) {

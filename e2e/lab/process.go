@@ -114,12 +114,20 @@ func (p *Process) AwaitOutput(t testing.TB, limit time.Duration, text string) {
 	})
 }
 
-func (p *Process) failIfExited(t testing.TB) {
-	t.Helper()
+// Err returns nil while the process runs, and how it ended afterwards.
+func (p *Process) Err() error {
 	select {
 	case <-p.exited:
-		t.Fatalf("%s has ended: %v", p.name, p.cmd.ProcessState)
+		return fmt.Errorf("%s has ended: %v", p.name, p.cmd.ProcessState)
 	default:
+		return nil
+	}
+}
+
+func (p *Process) failIfExited(t testing.TB) {
+	t.Helper()
+	if err := p.Err(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -22,6 +23,12 @@ type goProgram struct {
 	// folder is where it is in the cache, name that of the program, pkg the package that is built.
 	folder, name, pkg string
 	mod, sum          []byte
+	// source is the file main.go beside the module, when pkg says "main.go"; otherwise there is none.
+	source []byte
+	// variables are those that the linker sets, such as the version: "package.name=value".
+	variables []string
+	// static builds without cgo. It is for what runs inside containers, where there is no C library.
+	static bool
 	// minutes is about how long the build takes on two idle cores.
 	minutes int
 }
@@ -35,6 +42,10 @@ func (p goProgram) prepare(ctx context.Context, progress io.Writer) (path string
 	}
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s %s\n%s%s", runtime.Version(), p.pkg, p.mod, p.sum)
+	for _, variable := range p.variables {
+		fmt.Fprintln(sum, variable)
+	}
+	sum.Write(p.source)
 	path = filepath.Join(cache, p.folder, hex.EncodeToString(sum.Sum(nil))[:12], p.name)
 	if isFile(path) {
 		return path, nil
@@ -59,7 +70,10 @@ func (p goProgram) build(ctx context.Context, path string, progress io.Writer) e
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
-	for name, text := range map[string][]byte{"go.mod": p.mod, "go.sum": p.sum} {
+	for name, text := range map[string][]byte{"go.mod": p.mod, "go.sum": p.sum, "main.go": p.source} {
+		if text == nil {
+			continue
+		}
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			return err
 		}
@@ -82,9 +96,16 @@ func (p goProgram) build(ctx context.Context, path string, progress io.Writer) e
 			}
 		}
 	}()
-	build := exec.CommandContext(ctx, "go", "build", "-mod=readonly", "-ldflags", "-s -w", "-o", path+".new", p.pkg)
+	flags := []string{"-s", "-w"}
+	for _, variable := range p.variables {
+		flags = append(flags, "-X", variable)
+	}
+	build := exec.CommandContext(ctx, "go", "build", "-mod=readonly", "-ldflags", strings.Join(flags, " "), "-o", path+".new", p.pkg)
 	build.Dir = dir
 	build.Env = append(build.Environ(), "GOWORK=off", "GOFLAGS=-buildvcs=false")
+	if p.static {
+		build.Env = append(build.Env, "CGO_ENABLED=0")
+	}
 	if output, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s: %w\n%s", p.pkg, err, output)
 	}

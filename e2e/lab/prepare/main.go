@@ -35,6 +35,9 @@ func prepare() error {
 	if _, err := lab.PrepareConsul(ctx, os.Stderr); err != nil {
 		return err
 	}
-	_, err := lab.PrepareIstiod(ctx, os.Stderr)
+	if _, err := lab.PrepareIstiod(ctx, os.Stderr); err != nil {
+		return err
+	}
+	_, err := lab.PrepareCluster(ctx, os.Stderr)
 	return err
 }

@@ -48,7 +48,7 @@ func run(m *testing.M) int {
 // TestCluster shares one API server and one ZooKeeper among tests that break neither.
 func TestCluster(t *testing.T) {
 	t.Parallel()
-	shared := servers{kube: lab.StartKube(t), zookeeper: lab.StartZooKeeper(t, lab.ZooKeeperOptions{})}
+	shared := servers{kube: startKube(t), zookeeper: lab.StartZooKeeper(t, lab.ZooKeeperOptions{})}
 	for _, test := range []struct {
 		name string
 		run  func(act)

@@ -13,7 +13,7 @@ import (
 // TestServer breaks the API server itself, while providers come and go.
 func TestServer(t *testing.T) {
 	t.Parallel()
-	shared := servers{kube: lab.StartKube(t), zookeeper: lab.StartZooKeeper(t, lab.ZooKeeperOptions{})}
+	shared := servers{kube: startKube(t), zookeeper: lab.StartZooKeeper(t, lab.ZooKeeperOptions{})}
 	s := newScene(t, shared, shared.kube.BridgeKubeconfig)
 	s.start()
 

@@ -30,7 +30,8 @@ import (
 // kubeStartLimit is how long etcd and the API server may take until they serve. It takes five seconds on an idle machine.
 const kubeStartLimit = 2 * time.Minute
 
-// The tokens of the two users. Both may do everything, and the first is never asked to wait: she belongs to system:masters.
+// The tokens of the two users. The first, admin, may do everything and is never asked to wait: she belongs to system:masters. The second,
+// bridge, may do what a test allows.
 const (
 	kubeToken   = "lab"
 	bridgeToken = "bridge"
@@ -48,8 +49,8 @@ rules:
 // Kube is a Kubernetes without nodes: an etcd and an API server with the CRDs of Istio. It keeps its address and its data through
 // Stop, Kill and Start.
 type Kube struct {
-	// Kubeconfig is a file with which kubectl and the bridge reach the API server. BridgeKubeconfig does it as a user who has to wait
-	// when the API server is busy.
+	// Kubeconfig is a file with which kubectl and the bridge reach the API server. BridgeKubeconfig does it as the user bridge, who
+	// may do what a test allows, and has to wait when the API server is busy.
 	Kubeconfig, BridgeKubeconfig string
 
 	url, dir, program, etcdURL string
@@ -135,7 +136,7 @@ func (k *Kube) Start(t testing.TB, args ...string) {
 	file := func(name string) string { return filepath.Join(k.dir, name) }
 	k.process = StartProcess(t, "kube-apiserver", k.program, append([]string{
 		"--etcd-servers=" + k.etcdURL, "--cert-dir=" + file("certs"), "--secure-port=" + strconv.Itoa(k.port), "--bind-address=127.0.0.1",
-		"--authorization-mode=AlwaysAllow", "--disable-admission-plugins=ServiceAccount", "--token-auth-file=" + file("tokens.csv"),
+		"--authorization-mode=RBAC", "--disable-admission-plugins=ServiceAccount", "--token-auth-file=" + file("tokens.csv"),
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=" + file("sa.pub"),
 		"--service-account-signing-key-file=" + file("sa.key"), "--service-cluster-ip-range=10.96.0.0/16",
 		"--shutdown-delay-duration=0s", "--audit-policy-file=" + file("audit.yaml"), "--audit-log-path=" + file("audit.log"),

@@ -87,8 +87,10 @@ func newPlace(t *testing.T, c cluster) *place {
 	p := &place{cluster: c, client: c.Client(t), stop: func() {}}
 	p.namespace(t, namespace)
 	p.entries = p.in(namespace)
-	if err := p.client.Resource(serviceEntries()).Namespace(namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
-		t.Fatal(err)
+	for _, kind := range []translate.Kind{translate.KindServiceEntry, translate.KindWorkloadEntry} {
+		if err := p.kind(kind).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	t.Cleanup(func() { p.stop() })
 	return p
@@ -106,6 +108,15 @@ func (p *place) namespace(t *testing.T, name string) {
 
 func (p *place) in(namespace string) dynamic.ResourceInterface {
 	return p.client.Resource(serviceEntries()).Namespace(namespace)
+}
+
+// kind returns the objects of a kind in the namespace.
+func (p *place) kind(kind translate.Kind) dynamic.ResourceInterface {
+	resource := serviceEntries()
+	if kind == translate.KindWorkloadEntry {
+		resource.Resource = "workloadentries"
+	}
+	return p.client.Resource(resource).Namespace(namespace)
 }
 
 func serviceEntries() schema.GroupVersionResource {
@@ -137,7 +148,7 @@ func (p *place) Open(t *testing.T) output.Output {
 // Get implements outputtest.Place.
 func (p *place) Get(t *testing.T, key translate.Key) map[string]any {
 	t.Helper()
-	u, err := p.entries.Get(t.Context(), key.Name, metav1.GetOptions{})
+	u, err := p.kind(key.Kind).Get(t.Context(), key.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -154,13 +165,13 @@ func (p *place) Put(t *testing.T, key translate.Key, object map[string]any) {
 	there := p.Get(t, key)
 	var err error
 	if there == nil {
-		u, err = p.entries.Create(t.Context(), u, metav1.CreateOptions{FieldManager: person})
+		u, err = p.kind(key.Kind).Create(t.Context(), u, metav1.CreateOptions{FieldManager: person})
 	} else {
 		metadata, _ := there["metadata"].(map[string]any)
 		if u.GetResourceVersion() == "" {
 			u.SetResourceVersion(metadata["resourceVersion"].(string)) //nolint:errcheck // It always has one.
 		}
-		u, err = p.entries.Update(t.Context(), u, metav1.UpdateOptions{FieldManager: person})
+		u, err = p.kind(key.Kind).Update(t.Context(), u, metav1.UpdateOptions{FieldManager: person})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -175,10 +186,13 @@ func (p *place) Put(t *testing.T, key translate.Key, object map[string]any) {
 // Remove implements outputtest.Place.
 func (p *place) Remove(t *testing.T, key translate.Key) {
 	t.Helper()
-	if err := p.entries.Delete(t.Context(), key.Name, metav1.DeleteOptions{}); err != nil {
+	if err := p.kind(key.Kind).Delete(t.Context(), key.Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	p.out.expected[key] = ""
+	if key.Kind == translate.KindServiceEntry {
+		p.out.awaitFree(t, key)
+	}
 }
 
 // edit changes an object by hand.
@@ -210,6 +224,23 @@ type settled struct {
 	expected map[translate.Key]string
 }
 
+// awaitFree waits until the output has heard that the name of a ServiceEntry is free.
+func (s *settled) awaitFree(t *testing.T, key translate.Key) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), settleLimit)
+	defer cancel()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	probe := &translate.Object{Key: key, ServiceEntry: &translate.ServiceEntry{Host: "nobody.has.this"}}
+	for s.Check(plan.Change{Op: plan.Create, Key: key, Object: probe}) != nil {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s is still taken", key)
+		case <-ticker.C:
+		}
+	}
+}
+
 // Live implements output.Output.
 func (s *settled) Live(ctx context.Context) ([]plan.Live, error) {
 	ctx, cancel := context.WithTimeout(ctx, settleLimit)
@@ -226,8 +257,14 @@ func (s *settled) Live(ctx context.Context) ([]plan.Live, error) {
 			got[key] = ""
 		}
 		for _, l := range live {
-			if _, edited := got[l.Object.Key]; edited {
-				got[l.Object.Key] = l.ResourceVersion
+			stored := []plan.Live{l}
+			if l.Stored != nil {
+				stored = *l.Stored
+			}
+			for _, piece := range stored {
+				if _, edited := got[piece.Object.Key]; edited {
+					got[piece.Object.Key] = piece.ResourceVersion
+				}
 			}
 		}
 		if maps.Equal(got, s.expected) {

@@ -10,38 +10,53 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/registry-bridge/registry-bridge/internal/sync/output/manifest"
+	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
 	"github.com/registry-bridge/registry-bridge/internal/translate"
 )
+
+// kindService is the kind of Services, which are never ours.
+const kindService translate.Kind = "Service"
 
 // annotationExportTo says who sees a Service, as spec.exportTo does for a ServiceEntry.
 const annotationExportTo = "networking.istio.io/exportTo"
 
-// readEntry cuts a ServiceEntry down to what is kept of it. It changes u.
-func readEntry(u *unstructured.Unstructured, instance string) *item {
-	i := newItem(u)
+// read cuts an object down to what is kept of it. It changes u.
+func read(u *unstructured.Unstructured, instance string) *item {
+	i := newItem(u, translate.Kind(u.GetKind()))
 	labels := u.GetLabels()
 	if labels[translate.LabelManagedBy] == translate.ManagedBy && labels[translate.LabelInstance] == instance {
-		dropForeign(u.Object)
+		dropForeign(u.Object, i.kind)
 		if object, err := manifest.Parse(u.Object); err == nil {
 			i.object = object
 			return i
 		}
 		// The schema of the API server lets nothing else in than what can be parsed; without it, it is somebody else's.
 	}
+	switch i.kind {
+	case translate.KindServiceEntry:
+		i.readForeignEntry(u)
+	case kindService:
+		i.selects(u, "spec", "selector")
+	}
+	return i
+}
+
+// readForeignEntry takes from a ServiceEntry of somebody else what it claims and selects.
+func (i *item) readForeignEntry(u *unstructured.Unstructured) {
 	hosts, _, _ := unstructured.NestedStringSlice(u.Object, "spec", "hosts")
 	exportTo, _, _ := unstructured.NestedStringSlice(u.Object, "spec", "exportTo")
 	for n, host := range hosts {
 		hosts[n] = strings.ToLower(host)
 	}
 	i.claim = claim{hosts: hosts, exportTo: exportTo}
-	return i
+	i.selects(u, "spec", "workloadSelector", "labels")
 }
 
 // readService takes from a Service the host that could be mistaken for one of a registry. All its other hosts end with .svc and the
 // domain of the cluster, and are never published.
 func readService(m metav1.Object) *item {
-	i := newItem(m)
-	i.claim.hosts = []string{m.GetName() + "." + m.GetNamespace()}
+	i := newItem(m, kindService)
+	i.claim.hosts = []string{i.Name + "." + i.Namespace}
 	if exportTo := m.GetAnnotations()[annotationExportTo]; exportTo != "" {
 		for to := range strings.SplitSeq(exportTo, ",") {
 			i.claim.exportTo = append(i.claim.exportTo, strings.TrimSpace(to))
@@ -50,8 +65,16 @@ func readService(m metav1.Object) *item {
 	return i
 }
 
-func newItem(m metav1.Object) *item {
-	return &item{ObjectMeta: metav1.ObjectMeta{
+// selects takes the labels at a path of fields as what the object selects.
+func (i *item) selects(u *unstructured.Unstructured, path ...string) {
+	labels, _, _ := unstructured.NestedStringMap(u.Object, path...)
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		i.selector = append(i.selector, translate.Label{Key: key, Value: labels[key]})
+	}
+}
+
+func newItem(m metav1.Object, kind translate.Kind) *item {
+	return &item{kind: kind, ObjectMeta: metav1.ObjectMeta{
 		Namespace: m.GetNamespace(), Name: m.GetName(), UID: m.GetUID(), ResourceVersion: m.GetResourceVersion(),
 	}}
 }
@@ -59,16 +82,27 @@ func newItem(m metav1.Object) *item {
 // dropForeign removes from an object of ours what somebody else added, as the API server notes it in managedFields: ports and list
 // fields that are not always set. Labels and annotations of others are left out by manifest.Parse; fields that we always set show as they
 // are, whoever set them last. An object of which nothing is noted as ours (a restored backup) is left whole: the next write makes it ours.
-func dropForeign(object map[string]any) {
+func dropForeign(object map[string]any, kind translate.Kind) {
 	owned := ownedFields(object)
 	spec, _ := object["spec"].(map[string]any)
 	if owned == nil || spec == nil {
 		return
 	}
-	for _, field := range []string{"addresses", "exportTo"} {
+	fields := []string{"addresses", "exportTo"}
+	if kind == translate.KindWorkloadEntry {
+		fields = []string{"network", "locality", "weight"}
+	}
+	for _, field := range fields {
 		if !owns(owned, "f:spec", "f:"+field) {
 			delete(spec, field)
 		}
+	}
+	if kind == translate.KindWorkloadEntry {
+		for _, field := range []string{"labels", "ports"} {
+			entries, _ := spec[field].(map[string]any)
+			maps.DeleteFunc(entries, func(key string, _ any) bool { return !owns(owned, "f:spec", "f:"+field, "f:"+key) })
+		}
+		return
 	}
 	ports, _ := spec["ports"].([]any)
 	spec["ports"] = slices.DeleteFunc(ports, func(port any) bool {
@@ -111,10 +145,4 @@ func owns(owned map[string]any, path ...string) bool {
 }
 
 // equal reports whether two objects say the same in the output.
-func equal(a, b *translate.Object) bool {
-	s, t := a.ServiceEntry, b.ServiceEntry
-	return a.Key == b.Key && maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations) &&
-		s.Host == t.Host && s.Location == t.Location && s.Resolution == t.Resolution &&
-		slices.Equal(s.Addresses, t.Addresses) && slices.Equal(s.ExportTo, t.ExportTo) && slices.Equal(s.Ports, t.Ports) &&
-		slices.EqualFunc(s.Endpoints, t.Endpoints, func(x, y translate.Endpoint) bool { return x.Compare(&y) == 0 })
-}
+func equal(a, b *translate.Object) bool { return plan.Satisfies(a, b) && plan.Satisfies(b, a) }

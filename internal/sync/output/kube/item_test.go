@@ -66,7 +66,7 @@ func parse(t *testing.T, text string) *unstructured.Unstructured {
 }
 
 func TestOnlyWhatIsOursIsRead(t *testing.T) {
-	i := readEntry(parse(t, stored), "me")
+	i := read(parse(t, stored), "me")
 	want := &translate.Object{
 		Key:         translate.Key{Kind: translate.KindServiceEntry, Namespace: "registry", Name: "a.acme"},
 		Labels:      map[string]string{translate.LabelManagedBy: translate.ManagedBy, translate.LabelInstance: "me"},
@@ -88,7 +88,7 @@ func TestOnlyWhatIsOursIsRead(t *testing.T) {
 func TestRestoredBackupIsReadWhole(t *testing.T) {
 	u := parse(t, stored)
 	u.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "velero", Operation: "Update"}})
-	se := readEntry(u, "me").object.ServiceEntry
+	se := read(u, "me").object.ServiceEntry
 	if len(se.Ports) != 2 || len(se.Addresses) != 1 || len(se.ExportTo) != 1 {
 		t.Errorf("read %+v, want everything", se)
 	}
@@ -104,7 +104,7 @@ func TestForeignEntryIsAClaim(t *testing.T) {
 		labels := u.GetLabels()
 		edit(labels)
 		u.SetLabels(labels)
-		i := readEntry(u, "me")
+		i := read(u, "me")
 		want := claim{hosts: []string{"a.acme"}, exportTo: []string{"."}}
 		if diff := cmp.Diff(want, i.claim, cmp.AllowUnexported(claim{})); diff != "" || i.object != nil {
 			t.Errorf("%s: object %v, claim (-want +got):\n%s", name, i.object, diff)
@@ -159,5 +159,91 @@ func TestServiceClaimsItsShortName(t *testing.T) {
 	want := claim{hosts: []string{"orders.acme"}, exportTo: []string{".", "shop"}}
 	if diff := cmp.Diff(want, readService(m).claim, cmp.AllowUnexported(claim{})); diff != "" {
 		t.Errorf("claim (-want +got):\n%s", diff)
+	}
+}
+
+func TestServiceSelects(t *testing.T) {
+	i := read(parse(t, `
+apiVersion: v1
+kind: Service
+metadata: {name: orders, namespace: acme}
+spec: {selector: {version: v1, app: orders}}
+`), "me")
+	if diff := cmp.Diff([]translate.Label{{Key: "app", Value: "orders"}, {Key: "version", Value: "v1"}}, i.selector); diff != "" {
+		t.Errorf("selector (-want +got):\n%s", diff)
+	}
+}
+
+// storedWorkload is a WorkloadEntry of ours after somebody added a label, a port, a weight and a label of the metadata by hand.
+const storedWorkload = `
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata:
+  name: a.acme-0123456789abcdef
+  namespace: registry
+  labels: {app.kubernetes.io/managed-by: registry-bridge, registry-bridge.io/instance: me, registry-bridge.io/host: a.acme, owner: hand}
+  managedFields:
+  - manager: registry-bridge
+    operation: Apply
+    fieldsV1:
+      f:spec:
+        f:address: {}
+        f:locality: {}
+        f:ports: {f:tcp-80: {}}
+        f:labels: {"f:registry-bridge.io/host": {}, f:version: {}}
+spec:
+  address: 10.0.0.1
+  locality: r/z
+  weight: 7
+  ports: {tcp-80: 8080, extra: 81}
+  labels: {registry-bridge.io/host: a.acme, version: v1, by: hand}
+`
+
+func TestWorkloadHasOnlyWhatIsOurs(t *testing.T) {
+	i := read(parse(t, storedWorkload), "me")
+	want := &translate.Object{
+		Key: translate.Key{Kind: translate.KindWorkloadEntry, Namespace: "registry", Name: "a.acme-0123456789abcdef"},
+		Labels: map[string]string{
+			translate.LabelManagedBy: translate.ManagedBy, translate.LabelInstance: "me", translate.LabelHost: "a.acme",
+		},
+		WorkloadEntry: &translate.WorkloadEntry{Host: "a.acme", Endpoint: translate.Endpoint{
+			Address: "10.0.0.1", Locality: "r/z", Ports: []translate.EndpointPort{{Name: "tcp-80", Number: 8080}},
+			Labels: []translate.Label{{Key: "version", Value: "v1"}},
+		}},
+	}
+	if diff := cmp.Diff(want, i.object); diff != "" {
+		t.Errorf("object (-want +got):\n%s", diff)
+	}
+	if foreign := read(parse(t, storedWorkload), "you"); foreign.object != nil || foreign.claim.hosts != nil {
+		t.Errorf("the WorkloadEntry of another instance is %+v", foreign)
+	}
+}
+
+func TestSelectors(t *testing.T) {
+	s := newSelectors()
+	object := func(name string, labels ...translate.Label) *item {
+		return &item{ObjectMeta: metav1.ObjectMeta{Namespace: "registry", Name: name}, selector: labels}
+	}
+	shop := translate.Label{Key: "app", Value: "shop"}
+	if s.set(feedSelectors, object("a", shop)) {
+		t.Error("news to nobody")
+	}
+	if got := s.list("registry"); len(got) != 1 || got[0].Owner != "Service registry/a" {
+		t.Errorf("selectors are %v", got)
+	}
+	if s.set(feedSelectors, object("b")) || s.set(feedSelectors, object("a", shop)) {
+		t.Error("nothing is news")
+	}
+	if !s.set(feedOthers, object("a", shop)) || len(s.list("registry")) != 2 {
+		t.Error("another object of the same name is no news")
+	}
+	if s.reset(feedSelectors, "", []*item{object("a", shop)}) || len(s.list("registry")) != 2 {
+		t.Error("the same listing is news")
+	}
+	if !s.reset(feedSelectors, "registry", nil) || len(s.list("registry")) != 1 {
+		t.Error("an empty listing is no news")
+	}
+	if !s.set(feedOthers, object("a")) || len(s.list("registry")) != 0 {
+		t.Error("a deletion is no news")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
+	"github.com/registry-bridge/registry-bridge/internal/sync/output/pieces"
 	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
 	"github.com/registry-bridge/registry-bridge/internal/translate"
 )
@@ -15,46 +16,139 @@ import (
 // item is what is kept of one object of the API server. Of the metadata it has name, namespace, uid and resource version.
 type item struct {
 	metav1.ObjectMeta
-	// object is what is ours in a ServiceEntry that has our owner labels, nil for anything else.
+	kind translate.Kind
+	// object is what is ours in an object that has our owner labels, nil for anything else.
 	object *translate.Object
-	// claim is what an object of somebody else claims.
-	claim claim
+	// claim is what an object of somebody else claims, and selector, sorted by key, what it selects.
+	claim    claim
+	selector []translate.Label
 }
 
 func (i *item) key() translate.Key {
-	return translate.Key{Kind: translate.KindServiceEntry, Namespace: i.Namespace, Name: i.Name}
+	return translate.Key{Kind: i.kind, Namespace: i.Namespace, Name: i.Name}
 }
 
 func (i *item) name() types.NamespacedName {
 	return types.NamespacedName{Namespace: i.Namespace, Name: i.Name}
 }
 
-// mirror holds our objects as the API server has them. It may be used from any goroutine.
+// mirror holds our objects as the API server has them, and joins ServiceEntries with their WorkloadEntries. It may be used from any
+// goroutine.
 type mirror struct {
 	mu      sync.Mutex
 	entries map[translate.Key]plan.Live
-	// deleted are objects that we have deleted and of which the watch may still tell older news.
-	deleted map[types.UID]bool
+	// workloads are the keys of the WorkloadEntries of each object that has any, joined what was made of them; those in stale have
+	// changed since.
+	workloads map[translate.Key]map[translate.Key]bool
+	joined    map[translate.Key]plan.Live
+	stale     map[translate.Key]bool
+	// deleted are the kinds of objects that we have deleted and of which the watch may still tell older news.
+	deleted map[types.UID]translate.Kind
 	// sorted is what list returned last, nil when something changed since.
 	sorted []plan.Live
 }
 
 func newMirror() *mirror {
-	return &mirror{entries: map[translate.Key]plan.Live{}, deleted: map[types.UID]bool{}}
+	return &mirror{
+		entries: map[translate.Key]plan.Live{}, deleted: map[types.UID]translate.Kind{},
+		workloads: map[translate.Key]map[translate.Key]bool{}, joined: map[translate.Key]plan.Live{}, stale: map[translate.Key]bool{},
+	}
 }
 
 // list returns everything, sorted by key: the same slice as long as nothing changes.
 func (m *mirror) list() []plan.Live {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.sorted == nil {
-		m.sorted = make([]plan.Live, 0, len(m.entries))
-		for _, live := range m.entries {
+	if m.sorted != nil {
+		return m.sorted
+	}
+	m.sorted = make([]plan.Live, 0, len(m.entries))
+	for key, live := range m.entries {
+		if key.Kind != translate.KindWorkloadEntry && m.workloads[key] == nil {
 			m.sorted = append(m.sorted, live)
 		}
-		slices.SortFunc(m.sorted, func(a, b plan.Live) int { return a.Object.Key.Compare(b.Object.Key) })
 	}
+	for owner := range m.workloads {
+		m.sorted = append(m.sorted, m.join(owner))
+	}
+	slices.SortFunc(m.sorted, pieces.Compare)
 	return m.sorted
+}
+
+// join returns an object that has WorkloadEntries.
+func (m *mirror) join(owner translate.Key) plan.Live {
+	last, known := m.joined[owner]
+	if known && !m.stale[owner] {
+		return last
+	}
+	delete(m.stale, owner)
+	var before *plan.Live
+	if known {
+		before = &last
+	}
+	m.joined[owner] = pieces.Join(m.stored(owner), before)
+	return m.joined[owner]
+}
+
+// stored returns the pieces of an object, sorted by key.
+func (m *mirror) stored(owner translate.Key) []plan.Live {
+	list := make([]plan.Live, 0, 1+len(m.workloads[owner]))
+	if entry, ok := m.entries[owner]; ok {
+		list = append(list, entry)
+	}
+	for key := range m.workloads[owner] {
+		list = append(list, m.entries[key])
+	}
+	slices.SortFunc(list, pieces.Compare)
+	return list
+}
+
+// settle takes what a write says that is live of an object in several pieces, which list then returns, unless it is out of date already.
+func (m *mirror) settle(live *plan.Live) *plan.Live {
+	if live == nil || live.Stored == nil {
+		return live
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if owner := live.Object.Key; slices.Equal(m.stored(owner), *live.Stored) {
+		m.joined[owner] = *live
+		delete(m.stale, owner)
+		m.sorted = nil
+	}
+	return live
+}
+
+// set stores a version of a piece.
+func (m *mirror) set(key translate.Key, live plan.Live) {
+	if last, known := m.entries[key]; known && key.Kind == translate.KindWorkloadEntry && pieces.Owner(last.Object) != pieces.Owner(live.Object) {
+		m.drop(key)
+	}
+	m.entries[key] = live
+	m.sorted = nil
+	owner := pieces.Owner(live.Object)
+	if key.Kind == translate.KindWorkloadEntry {
+		if m.workloads[owner] == nil {
+			m.workloads[owner] = map[translate.Key]bool{}
+		}
+		m.workloads[owner][key] = true
+	}
+	if m.workloads[owner] != nil {
+		m.stale[owner] = true
+	}
+}
+
+// drop forgets a piece.
+func (m *mirror) drop(key translate.Key) {
+	owner := pieces.Owner(m.entries[key].Object)
+	delete(m.entries, key)
+	delete(m.workloads[owner], key)
+	m.stale[owner] = true
+	if len(m.workloads[owner]) == 0 {
+		delete(m.workloads, owner)
+		delete(m.joined, owner)
+		delete(m.stale, owner)
+	}
+	m.sorted = nil
 }
 
 // saw takes a version of an object and reports whether it says something new. An object without our labels is not ours any more.
@@ -66,7 +160,7 @@ func (m *mirror) saw(i *item) (news bool) {
 
 func (m *mirror) take(i *item) (news bool) {
 	last, known := m.entries[i.key()]
-	if m.deleted[i.UID] || known && !newer(i.ResourceVersion, last.ResourceVersion) {
+	if m.deleted[i.UID] != "" || known && !newer(i.ResourceVersion, last.ResourceVersion) {
 		return false
 	}
 	if i.object == nil {
@@ -82,8 +176,7 @@ func (m *mirror) put(live plan.Live) {
 	if last, known := m.entries[key]; known && last.UID == live.UID && equal(last.Object, live.Object) {
 		live.Object = last.Object
 	}
-	m.entries[key] = live
-	m.sorted = nil
+	m.set(key, live)
 }
 
 // wrote takes the answer to a write of ours, and returns what is live now.
@@ -94,8 +187,7 @@ func (m *mirror) wrote(i *item, object *translate.Object) *plan.Live {
 	last, known := m.entries[i.key()]
 	if !known || !newer(last.ResourceVersion, i.ResourceVersion) {
 		// What the watch told of this write has another pointer.
-		m.entries[i.key()] = live
-		m.sorted = nil
+		m.set(i.key(), live)
 	}
 	return &live
 }
@@ -105,7 +197,7 @@ func (m *mirror) forget(key translate.Key, uid types.UID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if last, known := m.entries[key]; known && last.UID == string(uid) {
-		m.deleted[uid] = true
+		m.deleted[uid] = key.Kind
 		m.remove(key)
 	}
 }
@@ -126,13 +218,12 @@ func (m *mirror) remove(key translate.Key) (news bool) {
 	if _, known := m.entries[key]; !known {
 		return false
 	}
-	delete(m.entries, key)
-	m.sorted = nil
+	m.drop(key)
 	return true
 }
 
-// replace takes a listing of everything, as it was at a version, and reports whether it says something new.
-func (m *mirror) replace(items []*item, version string) (news bool) {
+// replace takes a listing of everything of a kind, as it was at a version, and reports whether it says something new.
+func (m *mirror) replace(kind translate.Kind, items []*item, version string) (news bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	listed := make(map[translate.Key]bool, len(items))
@@ -142,12 +233,12 @@ func (m *mirror) replace(items []*item, version string) (news bool) {
 		news = m.take(i) || news
 	}
 	for key, live := range m.entries {
-		if !listed[key] && !newer(live.ResourceVersion, version) {
+		if key.Kind == kind && !listed[key] && !newer(live.ResourceVersion, version) {
 			news = m.remove(key) || news
 		}
 	}
-	for uid := range m.deleted {
-		if !uids[uid] {
+	for uid, of := range m.deleted {
+		if of == kind && !uids[uid] {
 			delete(m.deleted, uid)
 		}
 	}

@@ -7,12 +7,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/registry-bridge/registry-bridge/internal/sync/output/outputtest"
+	"github.com/registry-bridge/registry-bridge/internal/sync/output/pieces"
+	"github.com/registry-bridge/registry-bridge/internal/translate"
 )
 
 // version is one version of object a.acme with an endpoint; without an address it is not ours.
 func version(uid, rv, address string) *item {
 	o := outputtest.Object("a.acme", address)
-	i := &item{ObjectMeta: metav1.ObjectMeta{Namespace: o.Key.Namespace, Name: o.Key.Name, UID: types.UID(uid), ResourceVersion: rv}}
+	i := &item{kind: o.Key.Kind, ObjectMeta: metav1.ObjectMeta{Namespace: o.Key.Namespace, Name: o.Key.Name, UID: types.UID(uid), ResourceVersion: rv}}
 	if address != "" {
 		i.object = o
 	}
@@ -94,14 +96,56 @@ func TestLostLabelDetaches(t *testing.T) {
 func TestListingReplaces(t *testing.T) {
 	m := newMirror()
 	m.saw(version("u", "5", "10.0.0.1"))
-	if m.replace([]*item{version("u", "5", "10.0.0.1")}, "5") {
+	if m.replace(translate.KindServiceEntry, []*item{version("u", "5", "10.0.0.1")}, "5") {
 		t.Error("the same listing is news")
 	}
 	m.wrote(version("w", "30", "10.0.0.9"), outputtest.Object("a.acme", "10.0.0.9"))
-	m.replace(nil, "20")
+	m.replace(translate.KindServiceEntry, nil, "20")
 	m.want(t, "w/30/10.0.0.9") // It was written after the listing was made.
-	if !m.replace(nil, "31") {
+	if !m.replace(translate.KindServiceEntry, nil, "31") {
 		t.Error("an empty listing is no news")
 	}
 	m.want(t)
+}
+
+// TestWorkloads joins what two watches tell, in any order.
+func TestWorkloads(t *testing.T) {
+	o := outputtest.Workloads("a.acme", "10.0.0.1", "10.0.0.2")
+	list := pieces.Split(o)
+	stored := func(n int, rv string) *item {
+		p := list[n]
+		return &item{
+			kind: p.Key.Kind, object: p,
+			ObjectMeta: metav1.ObjectMeta{Namespace: p.Key.Namespace, Name: p.Key.Name, UID: types.UID(p.Key.Name), ResourceVersion: rv},
+		}
+	}
+	m := newMirror()
+	want := func(endpoints int, entry bool) {
+		t.Helper()
+		live := m.list()
+		if len(live) != 1 || live[0].Object.Key != o.Key || len(live[0].Object.ServiceEntry.Endpoints) != endpoints ||
+			entry != (len(live[0].Object.ServiceEntry.Ports) > 0) {
+			t.Errorf("mirror has %+v", live)
+		}
+	}
+	m.saw(stored(1, "5"))
+	want(1, false)
+	m.saw(stored(0, "4"))
+	m.saw(stored(2, "6"))
+	want(2, true)
+	before := m.list()[0]
+	m.saw(stored(2, "7"))
+	if after := m.list()[0]; after.Object != before.Object || after.ResourceVersion == before.ResourceVersion {
+		t.Error("a new version of the same content makes another object, or has the same version")
+	}
+	m.gone(stored(0, "8"))
+	want(2, false)
+	m.replace(translate.KindServiceEntry, nil, "9")
+	want(2, false)
+	m.forget(list[1].Key, types.UID(list[1].Key.Name))
+	want(1, false)
+	m.replace(translate.KindWorkloadEntry, nil, "10")
+	if live := m.list(); len(live)+len(m.workloads)+len(m.joined)+len(m.stale)+len(m.deleted) > 0 {
+		t.Errorf("left behind: %+v", m)
+	}
 }

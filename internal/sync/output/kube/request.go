@@ -25,12 +25,16 @@ import (
 // noVersion is a resource version that no object ever has: etcd counts from 1, and its first write gets 2.
 const noVersion = "1"
 
-var errForeign = fmt.Errorf("%w: there is an object of this name that is not ours", output.ErrTaken)
+var (
+	errForeign = fmt.Errorf("%w: there is an object of this name that is not ours", output.ErrTaken)
+	// errForeignWorkload is no ErrTaken: no watch tells when it ends.
+	errForeignWorkload = fmt.Errorf("%w: there is a WorkloadEntry of this name that is not ours", output.ErrRefused)
+)
 
 // Check implements output.Checker: an object must not be created when somebody else has its name or its host. Objects that are live
 // stay.
 func (k *Kube) Check(c plan.Change) error {
-	if c.Op != plan.Create {
+	if !createsEntry(c) {
 		return nil
 	}
 	for _, feed := range feeds() {
@@ -47,6 +51,17 @@ func (k *Kube) Check(c plan.Change) error {
 		}
 	}
 	return nil
+}
+
+// createsEntry reports whether a change creates a ServiceEntry: with an object, or for WorkloadEntries that have lost theirs.
+func createsEntry(c plan.Change) bool {
+	switch {
+	case c.Object == nil || c.Object.ServiceEntry == nil:
+		return false
+	case c.Live == nil:
+		return true
+	}
+	return c.Live.Stored != nil && (*c.Live.Stored)[0].Object.ServiceEntry == nil && len(c.Object.ServiceEntry.Ports) > 0
 }
 
 // send carries out one change and returns what is live then, nil after a Delete.
@@ -92,7 +107,7 @@ func (k *Kube) apply(ctx context.Context, c plan.Change) (*plan.Live, error) {
 		before.ResourceVersion, before.UID = c.Live.ResourceVersion, types.UID(c.Live.UID)
 	}
 	after, err := k.patch(ctx, c.Key, fields, before)
-	if err == nil && hasEndpoints(after) && len(c.Object.ServiceEntry.Endpoints) == 0 {
+	if err == nil && hasEndpoints(after) && c.Object.ServiceEntry.Mode == translate.Inline && len(c.Object.ServiceEntry.Endpoints) == 0 {
 		// Somebody else has applied endpoints too, and keeps those that we drop. An empty list takes them over, and then goes.
 		if err = unstructured.SetNestedSlice(fields, []any{}, "spec", "endpoints"); err == nil {
 			after, err = k.patch(ctx, c.Key, fields, after)
@@ -112,7 +127,9 @@ func (k *Kube) apply(ctx context.Context, c plan.Change) (*plan.Live, error) {
 	return k.mirror.wrote(after, c.Object), nil
 }
 
-func hasEndpoints(i *item) bool { return i.object != nil && len(i.object.ServiceEntry.Endpoints) > 0 }
+func hasEndpoints(i *item) bool {
+	return i.object != nil && i.object.ServiceEntry != nil && len(i.object.ServiceEntry.Endpoints) > 0
+}
 
 // patch sends one server-side apply that holds only for the given version of the object.
 func (k *Kube) patch(ctx context.Context, key translate.Key, fields map[string]any, before *item) (*item, error) {
@@ -140,6 +157,8 @@ func (k *Kube) lookAgain(ctx context.Context, c plan.Change, conflict error) err
 		k.mirror.forget(c.Key, types.UID(c.Live.UID))
 	case err != nil:
 		return fmt.Errorf("%w: %w", output.ErrConflict, conflict) // The watch tells, or the next attempt does.
+	case there.object == nil && c.Op == plan.Create && c.Key.Kind == translate.KindWorkloadEntry:
+		return errForeignWorkload
 	case there.object == nil && c.Op == plan.Create:
 		return errForeign
 	default:
@@ -163,7 +182,7 @@ func (k *Kube) do(ctx context.Context, request *rest.Request, key translate.Key)
 		defer cancel()
 	}
 	served := k.served()
-	result := request.AbsPath("/apis", served.Group, served.Version, "namespaces", key.Namespace, served.Resource, key.Name).
+	result := request.AbsPath("/apis", served.Group, served.Version, "namespaces", key.Namespace, resourceOf(key.Kind), key.Name).
 		MaxRetries(0).Do(ctx)
 	// Error, unlike Raw, reads what the API server says about an error.
 	if err := result.Error(); err != nil {
@@ -177,7 +196,7 @@ func (k *Kube) do(ctx context.Context, request *rest.Request, key translate.Key)
 	if err := utiljson.Unmarshal(text, &u.Object); err != nil {
 		return nil, fmt.Errorf("read the answer of the API server: %w", err)
 	}
-	return readEntry(u, k.opts.Instance), nil
+	return read(u, k.opts.Instance), nil
 }
 
 // classify turns the error of a request into one of the engine's, with the wait that the API server asked for.

@@ -23,8 +23,9 @@ import (
 )
 
 const (
-	group    = "networking.istio.io"
-	resource = "serviceentries"
+	group     = "networking.istio.io"
+	entries   = "serviceentries"
+	workloads = "workloadentries"
 	// preferred is the version of the group that is used when it is served.
 	preferred = "v1"
 	// The waits between attempts to find out what the API server serves.
@@ -32,18 +33,40 @@ const (
 	maxDiscovery = 30 * time.Second
 )
 
-var errNotServed = errors.New("the API server does not serve ServiceEntries of " + group + "; install the CRDs of Istio")
+var errNotServed = errors.New("the API server does not serve ServiceEntries and WorkloadEntries of " + group + "; install the CRDs of Istio")
+
+// resourceOf returns the name under which objects of a kind are served.
+func resourceOf(kind translate.Kind) string {
+	if kind == translate.KindWorkloadEntry {
+		return workloads
+	}
+	return entries
+}
 
 // feedName names one of the watches.
 type feedName string
 
 const (
-	feedOwn      feedName = "own ServiceEntries"
-	feedOthers   feedName = "other ServiceEntries"
-	feedServices feedName = "Services"
+	feedOwn       feedName = "own ServiceEntries"
+	feedWorkloads feedName = "own WorkloadEntries"
+	feedOthers    feedName = "other ServiceEntries"
+	feedServices  feedName = "Services"
+	// feedSelectors tells of the Services of one namespace. There is one for each namespace with WorkloadEntries.
+	feedSelectors feedName = "selectors of Services"
 )
 
-func feeds() []feedName { return []feedName{feedOwn, feedOthers, feedServices} }
+func feeds() []feedName { return []feedName{feedOwn, feedWorkloads, feedOthers, feedServices} }
+
+// ours returns the kind of the objects that a feed tells of when it feeds the mirror, "" for any other.
+func (n feedName) ours() translate.Kind {
+	switch n {
+	case feedOwn:
+		return translate.KindServiceEntry
+	case feedWorkloads:
+		return translate.KindWorkloadEntry
+	}
+	return ""
+}
 
 // quiet drops the words of client-go: what matters to a person is in a Result, or logged by failed and works.
 func quiet(ctx context.Context) context.Context { return klog.NewContext(ctx, logr.Discard()) }
@@ -56,19 +79,29 @@ func (k *Kube) Run(ctx context.Context) {
 		return
 	}
 	var group sync.WaitGroup
-	for _, feed := range feeds() {
-		group.Go(func() { k.watch(ctx, feed) })
+	defer group.Wait()
+	for _, name := range feeds() {
+		group.Go(func() { k.watch(ctx, &feed{kube: k, name: name}) })
 	}
-	group.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-k.selectors.more:
+		}
+		for _, namespace := range k.selectors.begin() {
+			group.Go(func() { k.watch(ctx, &feed{kube: k, name: feedSelectors, namespace: namespace}) })
+		}
+	}
 }
 
-// awaitServed finds out which version of ServiceEntries is served, and asks until there is one. It reports false when ctx has ended.
+// awaitServed finds out which version is served, and asks until there is one. It reports false when ctx has ended.
 func (k *Kube) awaitServed(ctx context.Context) bool {
 	for pause := minDiscovery; ; pause = min(2*pause, maxDiscovery) {
 		version, err := k.servedVersion(ctx)
 		if err == nil {
 			k.mu.Lock()
-			k.resource = schema.GroupVersionResource{Group: group, Version: version, Resource: resource}
+			k.resource = schema.GroupVersionResource{Group: group, Version: version, Resource: entries}
 			k.mu.Unlock()
 			return true
 		}
@@ -86,7 +119,7 @@ func (k *Kube) awaitServed(ctx context.Context) bool {
 	}
 }
 
-// servedVersion returns the version of ServiceEntries to use: v1, else the newest.
+// servedVersion returns the version to use of both kinds: v1, else the newest.
 func (k *Kube) servedVersion(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -112,10 +145,12 @@ func (k *Kube) servedVersion(ctx context.Context) (string, error) {
 		if err := k.ask(ctx, &list, "/apis", group, version); err != nil {
 			return "", err
 		}
+		served := map[string]bool{}
 		for i := range list.APIResources {
-			if list.APIResources[i].Name == resource {
-				return version, nil
-			}
+			served[list.APIResources[i].Name] = true
+		}
+		if served[entries] && served[workloads] {
+			return version, nil
 		}
 	}
 	return "", errNotServed
@@ -134,33 +169,38 @@ func (k *Kube) ask(ctx context.Context, into any, path ...string) error {
 }
 
 // watch runs one watch until ctx ends.
-func (k *Kube) watch(ctx context.Context, name feedName) {
+func (k *Kube) watch(ctx context.Context, f *feed) {
 	var expected any = &unstructured.Unstructured{}
-	if name == feedServices {
+	if f.name == feedServices {
 		expected = &metav1.PartialObjectMetadata{}
 	}
-	cache.NewReflectorWithOptions(k.listWatch(name), expected, &feed{kube: k, name: name}, cache.ReflectorOptions{
-		Name: string(name),
+	cache.NewReflectorWithOptions(f.listWatch(), expected, f, cache.ReflectorOptions{
+		Name: string(f.name),
 		// The reflector sits such a wait out even when it should end, so none may be long.
 		Backoff: &wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 20, Cap: 3 * time.Second},
 	}).RunWithContext(ctx)
 }
 
-// listWatch returns how one watch lists and watches.
-func (k *Kube) listWatch(name feedName) *cache.ListWatch {
-	entries := k.dynamic.Resource(k.served())
-	list := func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
-		return entries.List(ctx, opts)
-	}
-	begin := entries.Watch
+// listWatch returns how the watch lists and watches.
+func (f *feed) listWatch() *cache.ListWatch {
+	k, served := f.kube, f.kube.served()
 	selector := ""
-	switch name {
-	case feedOwn:
+	switch f.name {
+	case feedOwn, feedWorkloads:
+		served.Resource = resourceOf(f.name.ours())
 		selector = translate.LabelInstance + "=" + k.opts.Instance
 	case feedOthers:
 		selector = translate.LabelInstance + "!=" + k.opts.Instance
-	case feedServices:
-		services := k.metadata.Resource(schema.GroupVersionResource{Version: "v1", Resource: "services"})
+	case feedServices, feedSelectors:
+		served = schema.GroupVersionResource{Version: "v1", Resource: "services"}
+	}
+	objects := k.dynamic.Resource(served).Namespace(f.namespace)
+	list := func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
+		return objects.List(ctx, opts)
+	}
+	begin := objects.Watch
+	if f.name == feedServices {
+		services := k.metadata.Resource(served)
 		list = func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 			return services.List(ctx, opts)
 		}
@@ -170,13 +210,13 @@ func (k *Kube) listWatch(name feedName) *cache.ListWatch {
 		ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 			opts.LabelSelector = selector
 			result, err := list(ctx, opts)
-			k.note(ctx, name, err)
+			k.note(ctx, f.name, err)
 			return result, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
 			opts.LabelSelector = selector
 			result, err := begin(ctx, opts)
-			k.note(ctx, name, err)
+			k.note(ctx, f.name, err)
 			return result, err
 		},
 	}
@@ -203,6 +243,8 @@ func (k *Kube) note(ctx context.Context, name feedName, err error) {
 type feed struct {
 	kube *Kube
 	name feedName
+	// namespace is the only one that is watched, empty for all.
+	namespace string
 }
 
 var _ cache.TransformingStore = (*feed)(nil)
@@ -221,11 +263,33 @@ func (f *feed) read(object any) (*item, error) {
 	case *item:
 		return o, nil
 	case *unstructured.Unstructured:
-		return readEntry(o, f.kube.opts.Instance), nil
+		return read(o, f.kube.opts.Instance), nil
 	case *metav1.PartialObjectMetadata:
 		return readService(o), nil
 	}
 	return nil, fmt.Errorf("unexpected %T in a watch", object)
+}
+
+// names takes what an object claims and selects, and reports whether that is news to somebody.
+func (f *feed) names(i *item) (news bool) {
+	if f.name == feedSelectors || f.name == feedOthers {
+		news = f.kube.selectors.set(f.name, i)
+	}
+	if f.name == feedSelectors {
+		return news
+	}
+	return f.kube.claims[f.name].set(i.name(), i.claim) || news
+}
+
+// namesAll takes what all objects claim and select, and reports whether that is news to somebody.
+func (f *feed) namesAll(items []*item) (news bool) {
+	if f.name == feedSelectors || f.name == feedOthers {
+		news = f.kube.selectors.reset(f.name, f.namespace, items)
+	}
+	if f.name == feedSelectors {
+		return news
+	}
+	return f.kube.claims[f.name].reset(items) || news
 }
 
 // Add implements cache.ReflectorStore.
@@ -237,8 +301,8 @@ func (f *feed) Update(object any) error {
 	if err != nil {
 		return err
 	}
-	news := f.kube.claims[f.name].set(i.name(), i.claim)
-	if f.name == feedOwn && f.kube.mirror.saw(i) || news {
+	news := f.names(i)
+	if f.name.ours() != "" && f.kube.mirror.saw(i) || news {
 		f.kube.signal()
 	}
 	return nil
@@ -250,8 +314,8 @@ func (f *feed) Delete(object any) error {
 	if err != nil {
 		return err
 	}
-	news := f.kube.claims[f.name].set(i.name(), claim{})
-	if f.name == feedOwn && f.kube.mirror.gone(i) || news {
+	news := f.names(&item{ObjectMeta: i.ObjectMeta})
+	if f.name.ours() != "" && f.kube.mirror.gone(i) || news {
 		f.kube.signal()
 	}
 	return nil
@@ -267,11 +331,15 @@ func (f *feed) Replace(objects []any, version string) error {
 		}
 		items[n] = i
 	}
-	news := f.kube.claims[f.name].reset(items)
-	if f.name == feedOwn && f.kube.mirror.replace(items, version) || news {
+	news := f.namesAll(items)
+	if kind := f.name.ours(); kind != "" && f.kube.mirror.replace(kind, items, version) || news {
 		f.kube.signal()
 	}
-	f.kube.listed(f.name)
+	if f.name == feedSelectors {
+		f.kube.selectors.complete(f.namespace)
+	} else {
+		f.kube.listed(f.name)
+	}
 	return nil
 }
 

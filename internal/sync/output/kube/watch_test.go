@@ -15,7 +15,7 @@ func TestOnlyMetadataOfServicesIsAskedFor(t *testing.T) {
 	var mu sync.Mutex
 	asked := map[string]bool{}
 	a.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if name := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]; name == "services" || name == resource {
+		if name := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]; name == "services" || name == entries {
 			metadataOnly := strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadata")
 			mu.Lock()
 			asked[name+" "+r.URL.Query().Get("labelSelector")] = metadataOnly

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/registry-bridge/registry-bridge/internal/sync/output"
+	"github.com/registry-bridge/registry-bridge/internal/sync/output/pieces"
 	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
 )
 
@@ -66,36 +67,69 @@ type writing struct {
 	tooMany               bool
 }
 
-// class writes changes of one kind, several at a time, and returns when all that were begun have ended.
+// class writes changes of one kind, and returns when all that was begun has ended: the first stage of each change, then the second of
+// each, and so on.
 func (w *writing) class(ctx context.Context, changes []plan.Change) {
-	results := make([]*output.Result, len(changes))
+	objects := make([]*pieces.Writing, len(changes))
+	for n := range changes {
+		objects[n] = pieces.Begin(changes[n])
+	}
+	for !w.stopped {
+		var stage []request
+		for _, object := range objects {
+			for _, c := range object.Next() {
+				stage = append(stage, request{object, c})
+			}
+		}
+		if len(stage) == 0 {
+			break
+		}
+		w.stage(ctx, stage)
+	}
+	for _, object := range objects {
+		if r, tried := object.Result(); tried {
+			r.Live = w.kube.mirror.settle(r.Live)
+			w.results = append(w.results, r)
+		}
+	}
+}
+
+// request is the write of one object of the API server, and what it is a part of.
+type request struct {
+	of     *pieces.Writing
+	change plan.Change
+}
+
+// stage sends requests, several at a time, and returns when all that were begun have ended.
+func (w *writing) stage(ctx context.Context, requests []request) {
+	results := make([]*output.Result, len(requests))
 	next := 0
 	take := func() int {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if w.stopped || next == len(changes) {
+		if w.stopped || next == len(requests) {
 			return -1
 		}
 		next++
 		return next - 1
 	}
 	var group sync.WaitGroup
-	for range min(w.kube.parallel, len(changes)) {
+	for range min(w.kube.parallel, len(requests)) {
 		group.Go(func() {
 			for n := take(); n >= 0; n = take() {
-				results[n] = w.write(ctx, changes[n])
+				results[n] = w.write(ctx, requests[n].change)
 			}
 		})
 	}
 	group.Wait()
-	for _, r := range results {
+	for n, r := range results {
 		if r != nil {
-			w.results = append(w.results, *r)
+			requests[n].of.Done(*r)
 		}
 	}
 }
 
-// write carries out one change; nil when there was no time for it.
+// write sends one request; nil when there was no time for it.
 func (w *writing) write(ctx context.Context, c plan.Change) *output.Result {
 	r := &output.Result{Key: c.Key, Op: c.Op}
 	if r.Err = w.kube.Check(c); r.Err != nil {

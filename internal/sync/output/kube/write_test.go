@@ -57,13 +57,13 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == "/apis/networking.istio.io/v2":
 		fmt.Fprint(w, `{"resources":[{"name":"gateways"}]}`)
 	case strings.HasPrefix(path, "/apis/") && strings.Count(path, "/") == 3:
-		fmt.Fprint(w, `{"resources":[{"name":"serviceentries"}]}`)
+		fmt.Fprint(w, `{"resources":[{"name":"serviceentries"},{"name":"workloadentries"}]}`)
 	case r.URL.Query().Has("sendInitialEvents"):
 		fail(w, http.StatusUnprocessableEntity, "Invalid", "not supported")
 	case r.URL.Query().Has("watch"):
 		w.(http.Flusher).Flush() //nolint:errcheck // It is one.
 		<-r.Context().Done()
-	case strings.HasSuffix(path, "/serviceentries"), strings.HasSuffix(path, "/services"):
+	case strings.HasSuffix(path, "/serviceentries"), strings.HasSuffix(path, "/workloadentries"), strings.HasSuffix(path, "/services"):
 		fmt.Fprint(w, list)
 	default:
 		a.object(w, r)

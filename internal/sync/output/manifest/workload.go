@@ -3,7 +3,7 @@ package manifest
 import (
 	"cmp"
 	"fmt"
-	"strings"
+	"regexp"
 
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -31,7 +31,7 @@ func parseWorkload(m map[string]any) (*translate.Object, error) {
 	}
 	label := d.Spec.Labels[translate.LabelHost]
 	host := cmp.Or(
-		d.Metadata.Annotations[translate.AnnotationHost], d.Metadata.Labels[translate.LabelHost], label, hostOfName(d.Metadata.Name),
+		d.Metadata.Annotations[translate.AnnotationHost], hostOfName(d.Metadata.Name), d.Metadata.Labels[translate.LabelHost], label,
 	)
 	if label == translate.HostLabel(host) {
 		delete(d.Spec.Labels, translate.LabelHost)
@@ -54,7 +54,14 @@ func workloadLabels() []string {
 	return []string{translate.LabelManagedBy, translate.LabelInstance, translate.LabelHost}
 }
 
-// hostOfName returns the host in the name of a WorkloadEntry that has lost everything else that tells of it.
+// identity matches the end of the name of a WorkloadEntry (translate.WorkloadName).
+var identity = regexp.MustCompile(`-[0-9a-f]{16}$`)
+
+// hostOfName returns the host in the name of a WorkloadEntry, which nobody can edit. Annotations are asked before, because a name has only
+// the beginning of a very long host.
 func hostOfName(name string) string {
-	return name[:max(0, strings.LastIndexByte(name, '-'))]
+	if at := identity.FindStringIndex(name); at != nil {
+		return name[:at[0]]
+	}
+	return ""
 }

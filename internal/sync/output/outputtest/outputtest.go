@@ -4,6 +4,7 @@ package outputtest
 import (
 	"context"
 	"errors"
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -31,7 +32,7 @@ type Place interface {
 // Run runs the suite; newPlace returns an empty place.
 func Run(t *testing.T, newPlace func(t *testing.T) Place) {
 	t.Helper()
-	for name, test := range map[string]func(*suite){
+	tests := map[string]func(*suite){
 		"EmptyPlace":                    (*suite).emptyPlace,
 		"CreateUpdateDelete":            (*suite).createUpdateDelete,
 		"SecondWriteIsTheSame":          (*suite).secondWriteIsTheSame,
@@ -47,7 +48,9 @@ func Run(t *testing.T, newPlace func(t *testing.T) Place) {
 		"ConflictWhenRemovedSince":      (*suite).removedSince,
 		"ConflictWhenCreatedSince":      (*suite).createdSince,
 		"ObjectThatWasRemovedComesBack": (*suite).removedByHand,
-	} {
+	}
+	maps.Copy(tests, workloadTests())
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			place := newPlace(t)
 			test(&suite{T: t, place: place, out: place.Open(t)})

@@ -140,7 +140,7 @@ func (c *cluster) follow(body io.Reader, from *string) error {
 func (c *cluster) after(n int) ([]version, <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.versions[n:], c.changed
+	return c.versions[min(n, len(c.versions)):], c.changed
 }
 
 // count returns how many versions there were so far.

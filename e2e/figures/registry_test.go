@@ -26,8 +26,8 @@ import (
 	"github.com/registry-bridge/registry-bridge/e2e/oracle"
 )
 
-// registry is a real registry with a population. Its methods return when the registry has acknowledged the change, and end the test when
-// it does not.
+// registry is a real registry with a population. Its methods return when the registry has acknowledged the change, and fail the test when
+// it does not. They may be called from several goroutines.
 type registry interface {
 	// options say where the bridge finds it.
 	options() bridge.Options
@@ -45,7 +45,7 @@ type zooKeeper struct {
 	server *lab.ZooKeeper
 	fleet  *providers.Fleet
 	// changes counts those of the fleet, each of which is a request.
-	changes int
+	changes atomic.Int64
 }
 
 func newZooKeeper(tb testing.TB, population providers.Population) *zooKeeper {
@@ -66,17 +66,17 @@ func (z *zooKeeper) options() bridge.Options { return bridge.Options{Servers: []
 
 func (z *zooKeeper) register(p providers.Provider) {
 	z.tb.Helper()
-	z.changes++
+	z.changes.Add(1)
 	if err := z.fleet.Register(p); err != nil {
-		z.tb.Fatal(err)
+		z.tb.Error(err)
 	}
 }
 
 func (z *zooKeeper) deregister(p providers.Provider) {
 	z.tb.Helper()
-	z.changes++
+	z.changes.Add(1)
 	if err := z.fleet.Deregister(p, 0); err != nil {
-		z.tb.Fatal(err)
+		z.tb.Error(err)
 	}
 }
 
@@ -84,7 +84,7 @@ func (*zooKeeper) object(p providers.Provider) string { return p.Endpoint().Host
 
 // counted implements registry. Pings count too, also those of the fleet.
 func (z *zooKeeper) counted() func() int {
-	return func() int { return packets(z.tb, z.server) - z.changes }
+	return func() int { return packets(z.tb, z.server) - int(z.changes.Load()) }
 }
 
 // packets returns how many packets a ZooKeeper has received so far, from whomever.
@@ -117,7 +117,7 @@ type consul struct {
 }
 
 // consulRegistrars is how many instances are registered at a time.
-const consulRegistrars = 8
+const consulRegistrars = 16
 
 func newConsul(tb testing.TB, population providers.Population) *consul {
 	tb.Helper()
@@ -201,14 +201,14 @@ func (c *consul) put(p providers.Provider) error {
 func (c *consul) register(p providers.Provider) {
 	c.tb.Helper()
 	if err := c.put(p); err != nil {
-		c.tb.Fatal(err)
+		c.tb.Error(err)
 	}
 }
 
 func (c *consul) deregister(p providers.Provider) {
 	c.tb.Helper()
 	if _, err := c.client.Catalog().Deregister(&api.CatalogDeregistration{Node: c.node(p), ServiceID: c.id(p)}, nil); err != nil {
-		c.tb.Fatal(err)
+		c.tb.Error(err)
 	}
 }
 

@@ -52,9 +52,11 @@ type Status struct {
 	State               State
 	// Since is when the source entered State.
 	Since time.Time
-	// Err is why the last run ended, without secrets; empty while it is synced. Cause is what kind of error it is, one of package
-	// reason's.
+	// Err is why the last run ended, or why the registry cannot be heard now; without secrets, and empty while all is well. Cause is what
+	// kind of error it is, one of package reason's.
 	Err, Cause string
+	// Interrupted is since when the registry cannot be heard although the run goes on and connects again by itself; zero otherwise.
+	Interrupted time.Time
 	// FailingUnits are the units whose last read failed, by Ref.Unit.
 	FailingUnits map[string]UnitFailure
 	// Hints are what the source says that could be better, sorted by Reason, each reason once.

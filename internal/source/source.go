@@ -56,6 +56,22 @@ func SetHints(sink Sink, hints ...model.Hint) {
 	}
 }
 
+// InterruptionSink is a Sink that also hears of interruptions. It is apart from Sink because nothing that is published depends on them:
+// they only let an operator see at once what would else show when Run has given up.
+type InterruptionSink interface {
+	Sink
+	// SetInterruption says why the registry cannot be heard now, although Run goes on and connects again by itself; nil when it can be
+	// heard again. A run begins without an interruption.
+	SetInterruption(why error)
+}
+
+// SetInterruption tells a sink of an interruption if it wants to hear of those.
+func SetInterruption(sink Sink, why error) {
+	if s, ok := sink.(InterruptionSink); ok {
+		s.SetInterruption(why)
+	}
+}
+
 // Classes of failure that Supervise, status and the conformance suite tell apart with errors.Is. The texts around them name the
 // registry and the step, and never hold a secret.
 var (

@@ -164,4 +164,9 @@ func (s *syncedSink) Synced() {
 // SetHints implements HintSink.
 func (s *syncedSink) SetHints(hints ...model.Hint) { SetHints(s.Sink, hints...) }
 
+// SetInterruption implements InterruptionSink.
+func (s *syncedSink) SetInterruption(why error) { SetInterruption(s.Sink, why) }
+
+var _ InterruptionSink = (*syncedSink)(nil)
+
 var _ HintSink = (*syncedSink)(nil)

@@ -51,6 +51,8 @@ type journal struct {
 	open  int
 	ends  []string
 	hints []model.Hint
+	// interruption is why nothing is heard.
+	interruption error
 }
 
 func (j *journal) Begin() (source.Sink, func(error)) {
@@ -61,7 +63,7 @@ func (j *journal) Begin() (source.Sink, func(error)) {
 	}
 }
 
-// discard notes hints only.
+// discard notes hints and interruptions only.
 type discard struct{ *journal }
 
 func (discard) Upsert(*model.Service)          {}
@@ -69,6 +71,7 @@ func (discard) Delete(model.Ref)               {}
 func (discard) Skip(model.Ref, error)          {}
 func (discard) Synced()                        {}
 func (d discard) SetHints(hints ...model.Hint) { d.hints = hints }
+func (d discard) SetInterruption(why error)    { d.interruption = why }
 
 var errDown = fmt.Errorf("dial zk:2181: %w", source.ErrUnavailable)
 
@@ -240,8 +243,23 @@ func TestSupervisePassesHintsOn(t *testing.T) {
 	})
 }
 
-// TestSetHintsOnAnySink: a sink that takes no hints is not bothered.
+func TestSupervisePassesInterruptionsOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		want := errors.New("connection lost")
+		interrupted := func(ctx context.Context, sink source.Sink) error {
+			source.SetInterruption(sink, want)
+			return works(ctx, sink)
+		}
+		j, _ := supervise(t, &scripted{runs: []func(context.Context, source.Sink) error{interrupted}}, time.Minute)
+		if !errors.Is(j.interruption, want) {
+			t.Errorf("got %v", j.interruption)
+		}
+	})
+}
+
+// TestSetHintsOnAnySink: a sink that takes no hints, and hears of no interruptions, is not bothered.
 func TestSetHintsOnAnySink(*testing.T) {
 	var plain struct{ source.Sink }
 	source.SetHints(plain, model.Hint{Reason: "Slow"})
+	source.SetInterruption(plain, nil)
 }

@@ -263,6 +263,7 @@ func (r *runner) takeListing(ctx context.Context, res result, now time.Time) err
 		return r.listingFailed(ctx, res.err, now)
 	}
 	if l.failures > 0 {
+		source.SetInterruption(r.sink, nil)
 		r.cfg.Logger.InfoContext(ctx, "consul answers again")
 	}
 	l.failures, l.afresh = 0, res.answer.abandoned
@@ -320,6 +321,7 @@ func (r *runner) listingFailed(ctx context.Context, err error, now time.Time) er
 		return err
 	}
 	if l.failures == 1 {
+		source.SetInterruption(r.sink, fmt.Errorf("consul: %w", err))
 		r.cfg.Logger.InfoContext(ctx, "consul does not answer, trying again", "error", err)
 	}
 	l.due = now.Add(min(backoff(l.failures), listingBackoff))

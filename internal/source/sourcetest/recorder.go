@@ -25,9 +25,11 @@ type Recorder struct {
 	named    map[string]bool           // Units named since the run began or was synced.
 	skipped  map[string]error
 	hints    []model.Hint
-	synced   int
-	runs     int
-	changed  chan struct{} // Closed, and replaced, at every call.
+	// interruption is the argument of the last SetInterruption.
+	interruption error
+	synced       int
+	runs         int
+	changed      chan struct{} // Closed, and replaced, at every call.
 }
 
 // NewRecorder returns an empty Recorder for a source that was given id.
@@ -47,6 +49,8 @@ type State struct {
 	Skipped map[string]error
 	// Hints are those of the last run that was begun.
 	Hints []model.Hint
+	// Interruption is why nothing is heard although the run goes on.
+	Interruption error
 	// Synced counts the calls of Synced, Runs the runs that were begun.
 	Synced, Runs int
 }
@@ -94,7 +98,7 @@ func (r *Recorder) Begin() (sink source.Sink, end func()) {
 	defer r.mu.Unlock()
 	r.runs++
 	clear(r.named)
-	r.hints = nil
+	r.hints, r.interruption = nil, nil
 	s := &runSink{recorder: r}
 	return s, func() {
 		r.mu.Lock()
@@ -113,7 +117,7 @@ func (r *Recorder) state() (State, chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	services := slices.SortedFunc(maps.Values(r.services), func(a, b *model.Service) int { return a.Ref.Compare(b.Ref) })
-	return State{Services: services, Skipped: maps.Clone(r.skipped), Hints: r.hints, Synced: r.synced, Runs: r.runs}, r.changed
+	return State{Services: services, Skipped: maps.Clone(r.skipped), Hints: r.hints, Interruption: r.interruption, Synced: r.synced, Runs: r.runs}, r.changed
 }
 
 // Wait returns once ok says that the state is right, and fails the test when that does not happen within patience.
@@ -222,6 +226,11 @@ func (s *runSink) Synced() {
 // SetHints implements source.HintSink.
 func (s *runSink) SetHints(hints ...model.Hint) {
 	s.call("SetHints", model.Ref{Source: s.recorder.id}, func(r *Recorder) { r.hints = hints })
+}
+
+// SetInterruption implements source.InterruptionSink.
+func (s *runSink) SetInterruption(why error) {
+	s.call("SetInterruption", model.Ref{Source: s.recorder.id}, func(r *Recorder) { r.interruption = why })
 }
 
 func (r *Recorder) name(unit string) {

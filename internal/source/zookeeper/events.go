@@ -3,6 +3,7 @@ package zookeeper
 import (
 	"time"
 
+	"github.com/registry-bridge/registry-bridge/internal/source"
 	"github.com/registry-bridge/registry-bridge/internal/source/zookeeper/wire"
 )
 
@@ -141,6 +142,9 @@ func (w *watcher) allRead(now time.Time) {
 		if w.cfg.Drift != nil {
 			w.cfg.Drift(w.drift)
 		}
+	}
+	if !w.caughtUp {
+		source.SetInterruption(w.sink, nil)
 	}
 	w.caughtUp, w.checking = true, false
 	w.relist = now.Add(jitter(w.cfg.Relist))

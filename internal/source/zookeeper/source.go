@@ -143,6 +143,9 @@ func (r *runner) run(ctx context.Context) error {
 		if ctx.Err() != nil || !errors.Is(err, source.ErrUnavailable) || r.overdue() && !downgraded {
 			return err
 		}
+		if !downgraded {
+			source.SetInterruption(r.sink, fmt.Errorf("zookeeper: %w", err))
+		}
 		r.cfg.Logger.InfoContext(ctx, "connection to zookeeper lost, connecting again", "error", err)
 	}
 }

@@ -51,6 +51,9 @@ func (c counting) Delete(ref model.Ref) {
 	c.Sink.Delete(ref)
 }
 
+// SetInterruption implements source.InterruptionSink.
+func (c counting) SetInterruption(why error) { source.SetInterruption(c.Sink, why) }
+
 // observe runs a source against the server. change may alter its configuration.
 func observe(t *testing.T, s *zktest.Server, change func(*zookeeper.Config)) *observed {
 	t.Helper()
@@ -391,6 +394,30 @@ func TestProblemsArePublished(t *testing.T) {
 	}
 	if !slices.Equal(reasons, []reason.Reason{reason.PortOutOfRange}) || !at(iface, "10.0.0.1:1")(state) {
 		t.Errorf("problems %v: %s", reasons, state)
+	}
+}
+
+// TestInterruptionIsTold: a lost connection shows at once, although it is no failure yet, and no longer when everything has been read again.
+func TestInterruptionIsTold(t *testing.T) {
+	t.Parallel()
+	s := serve(t, zktest.V39)
+	create(t, s, provider("dubbo://10.0.0.1:1/p"))
+	o := observe(t, s, nil)
+	before := o.synced()
+	if before.Interruption != nil {
+		t.Errorf("interrupted while all is well: %v", before.Interruption)
+	}
+	s.Stop()
+	state := o.wait("the interruption", func(s sourcetest.State) bool { return s.Interruption != nil })
+	if !errors.Is(state.Interruption, source.ErrUnavailable) {
+		t.Errorf("the interruption is %v", state.Interruption)
+	}
+	if err := s.Start(context.WithoutCancel(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	state = o.wait("the end of the interruption", func(s sourcetest.State) bool { return s.Interruption == nil })
+	if state.Synced != before.Synced || len(state.Services) != 1 {
+		t.Errorf("the interruption ended the run, or what it knew: %s", state)
 	}
 }
 

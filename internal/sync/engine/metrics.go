@@ -57,7 +57,7 @@ func newMetrics(e *Engine) *metrics {
 			Help:    "Time of one cycle: snapshot, translation, plan and write.",
 			Buckets: []float64{.0001, .001, .005, .01, .05, .1, .5, 1, 2.5, 5},
 		}),
-		up:           desc("source_up", "1 while the connection to the registry works, 0 since its last run failed.", source...),
+		up:           desc("source_up", "1 while the connection to the registry works.", source...),
 		synced:       desc("source_synced", "1 while the source has finished a full listing and watches.", source...),
 		lastSuccess:  desc("source_last_success_timestamp_seconds", "When the source was last known to be current.", source...),
 		failingUnits: desc("source_failing_units", "Units that cannot be read or understood.", source...),
@@ -182,6 +182,9 @@ func (m *metrics) collectGuards(state *State, gauge emit) {
 func lastSuccess(s model.Status) float64 {
 	switch s.State {
 	case model.Synced:
+		if !s.Interrupted.IsZero() {
+			return float64(s.Interrupted.UnixMilli()) / 1000
+		}
 		return float64(time.Now().UnixMilli()) / 1000
 	case model.Failing:
 		return float64(s.Since.UnixMilli()) / 1000

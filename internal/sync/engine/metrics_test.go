@@ -83,7 +83,7 @@ registry_bridge_source_hint{namespace="registry",reason="ConnectionLimit",regist
 # HELP registry_bridge_source_synced 1 while the source has finished a full listing and watches.
 # TYPE registry_bridge_source_synced gauge
 registry_bridge_source_synced{namespace="registry",registry="zk",source="zk.00000001"} 1
-# HELP registry_bridge_source_up 1 while the connection to the registry works, 0 since its last run failed.
+# HELP registry_bridge_source_up 1 while the connection to the registry works.
 # TYPE registry_bridge_source_up gauge
 registry_bridge_source_up{namespace="registry",registry="zk",source="zk.00000001"} 1
 # HELP registry_bridge_writes_total Writes to the output by operation and result (ok, conflict, refused, unavailable).
@@ -157,6 +157,30 @@ func TestMetricsOfTime(t *testing.T) {
 		}
 		if got := v["registry_bridge_cycles_total"]; got != v["registry_bridge_cycle_duration_seconds_count"] {
 			t.Errorf("%g cycles, but %g durations", got, v["registry_bridge_cycle_duration_seconds_count"])
+		}
+	})
+}
+
+func TestMetricsOfAnInterruption(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		h.start()
+		h.sink.Synced()
+		h.after(time.Minute)
+		lost := time.Now()
+		source.SetInterruption(h.sink, errors.New("connection lost"))
+		h.after(10 * time.Second)
+		v := h.values()
+		if v["registry_bridge_source_up"] != 0 || v["registry_bridge_source_synced"] != 1 {
+			t.Errorf("an interrupted source is up %g, synced %g", v["registry_bridge_source_up"], v["registry_bridge_source_synced"])
+		}
+		if got := v["registry_bridge_source_last_success_timestamp_seconds"]; got != float64(lost.UnixMilli())/1000 {
+			t.Errorf("last success at %g, want when the connection was lost", got)
+		}
+		source.SetInterruption(h.sink, nil)
+		h.after(time.Second)
+		if v := h.values(); v["registry_bridge_source_up"] != 1 {
+			t.Error("the source is not up again")
 		}
 	})
 }

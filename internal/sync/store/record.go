@@ -32,6 +32,9 @@ type record struct {
 	since time.Time
 	err   string
 	cause string
+	// interruption is why the run hears nothing now, nil while it does, and interrupted since when.
+	interruption error
+	interrupted  time.Time
 	// rendered is the status as last handed out, nil when it is out of date.
 	rendered *model.Status
 
@@ -124,9 +127,28 @@ func (r *record) status() model.Status {
 	}
 	r.rendered = &model.Status{
 		Namespace: r.owner.Namespace, Registry: r.owner.Registry,
-		State: r.state, Since: r.since, Err: r.err, Cause: r.cause, FailingUnits: maps.Clone(r.failures), Hints: r.hints,
+		State: r.state, Since: r.since, Err: r.err, Cause: r.cause, Interrupted: r.interrupted,
+		FailingUnits: maps.Clone(r.failures), Hints: r.hints,
+	}
+	if r.interruption != nil {
+		r.rendered.Err, r.rendered.Cause = r.interruption.Error(), string(source.Cause(r.interruption))
 	}
 	return *r.rendered
+}
+
+// interrupt notes why nothing is heard, nil for the end of an interruption, and reports whether that is a change.
+func (r *record) interrupt(why error, now time.Time) bool {
+	if r.interruption == nil && why == nil || r.interruption != nil && why != nil && r.interruption.Error() == why.Error() {
+		return false
+	}
+	switch {
+	case why == nil:
+		r.interrupted = time.Time{}
+	case r.interruption == nil:
+		r.interrupted = now
+	}
+	r.interruption = why
+	return true
 }
 
 // enter moves to a state with an error, nil for none, and reports whether that is a change.

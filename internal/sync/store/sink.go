@@ -37,6 +37,9 @@ func (k *runSink) end(err error) {
 	}
 	defer k.store.mu.Unlock()
 	k.rec.run = nil
+	if k.rec.interrupt(nil, time.Now()) {
+		k.store.touchStatus(k.rec)
+	}
 	if err == nil {
 		return
 	}
@@ -134,6 +137,17 @@ func (k *runSink) SetHints(hints ...model.Hint) {
 	}
 	defer k.store.mu.Unlock()
 	k.store.setHints(k.rec, hints)
+}
+
+// SetInterruption implements source.InterruptionSink.
+func (k *runSink) SetInterruption(why error) {
+	if !k.lock() {
+		return
+	}
+	defer k.store.mu.Unlock()
+	if k.rec.interrupt(why, time.Now()) {
+		k.store.touchStatus(k.rec)
+	}
 }
 
 // read returns the unit as one that was just read without error.

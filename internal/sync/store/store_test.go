@@ -466,6 +466,40 @@ func TestRace(t *testing.T) {
 }
 
 // TestHints: they are those of the last call in the current run, and a change of them is signalled.
+// TestInterruption: it shows in the status until it is over, and changes nothing else.
+func TestInterruption(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, zk)
+		sink, end := s.Runs(zk).Begin()
+		sink.Synced()
+		signalled(s)
+		since := s.Statuses()[zk].Since
+		<-time.After(time.Minute)
+		source.SetInterruption(sink, errRead)
+		begin := time.Now()
+		for range 2 { // Every attempt to connect fails.
+			got := s.Statuses()[zk]
+			if got.State != model.Synced || got.Since != since || got.Err != errRead.Error() || !got.Interrupted.Equal(begin) {
+				t.Errorf("interrupted: %+v", got)
+			}
+			<-time.After(time.Second)
+			source.SetInterruption(sink, errRead)
+		}
+		if !signalled(s) {
+			t.Error("nobody was told of the interruption")
+		}
+		source.SetInterruption(sink, nil)
+		if got := s.Statuses()[zk]; !signalled(s) || got.Err != "" || !got.Interrupted.IsZero() {
+			t.Errorf("after the interruption: %+v", got)
+		}
+		source.SetInterruption(sink, errRead)
+		end(errRead)
+		if got := s.Statuses()[zk]; got.State != model.Failing || !got.Interrupted.IsZero() {
+			t.Errorf("after the run: %+v", got)
+		}
+	})
+}
+
 func TestHints(t *testing.T) {
 	hint := func(reason, detail string) model.Hint { return model.Hint{Reason: reason, Detail: detail} }
 	s := newStore(t, zk)

@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long what must come may take.
-const patience = 15 * time.Second
+const patience = 30 * time.Second
 
 // grace is how long a test looks whether something happens that must not.
 const grace = 500 * time.Millisecond
@@ -131,6 +131,13 @@ func (r *runs) failure() error {
 func (r *runs) settled(s *consultest.Server, queries int) sourcetest.State {
 	r.t.Helper()
 	state := r.synced()
+	r.waiting(s, queries, patience)
+	return state
+}
+
+// waiting waits until as many queries wait for news. With many services that costs less than to look at the state after each call.
+func (r *runs) waiting(s *consultest.Server, queries int, patience time.Duration) {
+	r.t.Helper()
 	end := time.After(patience)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -141,7 +148,6 @@ func (r *runs) settled(s *consultest.Server, queries int) sourcetest.State {
 			r.t.Fatalf("%d queries wait after %s, want %d", s.Stats().Waiting, patience, queries)
 		}
 	}
-	return state
 }
 
 // steady fails the test if the state leaves ok within d.

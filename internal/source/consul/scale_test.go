@@ -87,7 +87,7 @@ func TestHTTPS(t *testing.T) {
 		c.Address = "https://" + s.Addr()
 		c.TLS = func(context.Context) (*tls.Config, error) { return client, nil }
 	})
-	r.settled(s, 1001)
+	r.waiting(s, 1001, time.Minute)
 	if state := r.State(); !has(1000)(state) {
 		t.Errorf("not all services: %s", state)
 	}

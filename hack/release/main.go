@@ -59,7 +59,7 @@ func targets(root string) []licenses.Target {
 	return []licenses.Target{
 		{
 			Dir: root, Package: "./cmd/registry-bridge",
-			Platforms: []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64"},
+			Platforms: []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64"},
 		},
 		{
 			Dir: filepath.Join(root, "hack", "release"), Package: "golang.org/x/crypto/x509roots/fallback/bundle",

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/registry-bridge/registry-bridge/internal/reason"
 	"github.com/registry-bridge/registry-bridge/internal/sync/engine"
 	"github.com/registry-bridge/registry-bridge/internal/sync/output"
 	"github.com/registry-bridge/registry-bridge/internal/sync/output/outputtest"
@@ -209,12 +210,36 @@ func TestConflictIsPlannedAgainAtOnce(t *testing.T) {
 	})
 }
 
+// TestWhatWaitsForAWriteIsPlannedAfterIt has a plan that holds one object until another is written, as endpoints that move between the
+// objects of a host are.
+func TestWhatWaitsForAWriteIsPlannedAfterIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, func(d *engine.Deps) {
+			d.Compute = func(in plan.Input) plan.Plan {
+				p := computeNaively(in)
+				if len(p.Apply) > 1 {
+					p.Held = []plan.Hold{{Key: p.Apply[1].Key, Guard: reason.ShardMove}}
+					p.Apply = p.Apply[:1]
+				}
+				return p
+			}
+		})
+		h.start()
+		h.register("a", "10.0.0.1")
+		h.register("b", "10.0.0.1")
+		h.sink.Synced()
+		h.after(200 * time.Millisecond)
+		h.wantEndpoints(map[string][]string{"a": {"10.0.0.1:20881"}, "b": {"10.0.0.1:20881"}})
+	})
+}
+
 func TestSomeConflictsInARowDelayNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t)
 		conflicts := 3
 		h.memory.Break(outputtest.Faults{Write: func(plan.Change) (time.Duration, error) {
-			if conflicts--; conflicts >= 0 {
+			conflicts--
+			if conflicts >= 0 {
 				return 0, output.ErrConflict
 			}
 			return 0, nil

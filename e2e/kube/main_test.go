@@ -190,7 +190,7 @@ func (p *place) Remove(t *testing.T, key translate.Key) {
 		t.Fatal(err)
 	}
 	p.out.expected[key] = ""
-	if key.Kind == translate.KindServiceEntry {
+	if key.Kind == translate.KindServiceEntry && p.out.Kube != nil {
 		p.out.awaitFree(t, key)
 	}
 }

@@ -159,10 +159,13 @@ func TestLaterListingNotBelieved(t *testing.T) {
 			r.settled(s, 3)
 			heal := s.Intercept(listingPath, notBelieved()[name].fault)
 			s.Rewind()
+			r.wait("word of the interruption", func(s sourcetest.State) bool { return errors.Is(s.Interruption, notBelieved()[name].class) })
 			r.steady(grace, "as before", both)
 			heal()
 			s.Register(registration("c", "node-1", "10.0.0.3", 80))
-			r.wait("what happened meanwhile", func(s sourcetest.State) bool { return both(s) && is(s, "c", "10.0.0.3:80") })
+			r.wait("what happened meanwhile", func(s sourcetest.State) bool {
+				return both(s) && is(s, "c", "10.0.0.3:80") && s.Interruption == nil
+			})
 		})
 	}
 }

@@ -20,23 +20,20 @@ const (
 
 // TestNode shares one cluster among all tests of this package.
 func TestNode(t *testing.T) {
-	programs := map[string]string{
-		bridgeImage: build(t, "../..", "./cmd/registry-bridge"),
-		probeImage:  build(t, ".", "./probe"),
+	program := build(t, "../..", "./cmd/registry-bridge")
+	archives := []string{buildImage(t, program), filepath.Join(t.TempDir(), "probe.tar")}
+	if err := cluster.WriteImage(archives[1], probeImage, build(t, ".", "./probe")); err != nil {
+		t.Fatal(err)
 	}
 	c := cluster.Start(t)
-	for image, program := range programs {
-		archive := filepath.Join(t.TempDir(), "image.tar")
-		if err := cluster.WriteImage(archive, image, program); err != nil {
-			t.Fatal(err)
-		}
+	for _, archive := range archives {
 		c.Import(t, archive)
 	}
 	for _, test := range []struct {
 		name string
 		run  func(*scene)
 	}{
-		{"Version", func(s *scene) { s.version(programs[bridgeImage]) }},
+		{"Version", func(s *scene) { s.version(program) }},
 		{"Services", (*scene).services},
 		{"Restarts", (*scene).restarts},
 		{"Signals", (*scene).signals},

@@ -63,6 +63,26 @@ func build(t *testing.T, dir, pkg string) (program string) {
 	return program
 }
 
+// buildImage puts the program into its image with what makes the released one, for this machine's architecture only, and returns the
+// archive.
+func buildImage(t *testing.T, program string) (archive string) {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "image")
+	repository, tag, _ := strings.Cut(bridgeImage, ":")
+	// Paths are relative to its folder. A test needs no third parties' notices, so any text will do.
+	cmd := exec.CommandContext(t.Context(), "go", "run", ".", "image",
+		"-out", out, "-name", repository, "-tag", tag, "-notices", "../../LICENSE", program)
+	cmd.Dir = "../../hack/release"
+	if output, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("make the image: %v\n%s", err, output)
+	}
+	archives, err := filepath.Glob(filepath.Join(out, "*.tar"))
+	if err != nil || len(archives) != 1 {
+		t.Fatalf("there are archives %q (%v), want one", archives, err)
+	}
+	return archives[0]
+}
+
 // restricted is what a restricted namespace wants of a container, and what the bridge's own pods have.
 const restricted = `{runAsNonRoot: true, runAsUser: 65532, readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, ` +
 	`capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}`

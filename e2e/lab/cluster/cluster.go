@@ -75,6 +75,7 @@ func Start(t testing.TB) *Cluster {
 		t.Fatal(err)
 	}
 	lab.Lock(t, "cluster")
+	began := time.Now()
 	h, err := newHost(t.Context(), programs)
 	if err != nil {
 		t.Fatal(err)
@@ -97,15 +98,18 @@ func Start(t testing.TB) *Cluster {
 	}
 	c.configure(t)
 	c.startAll(t)
+	t.Logf("the cluster was ready after %v", time.Since(began).Round(time.Millisecond))
 	return c
 }
 
 // close undoes everything, and fails the test when the machine is not what it was.
 func (h *host) close(ctx context.Context, t testing.TB, before observation) {
 	t.Helper()
+	began := time.Now()
 	if err := h.restore(ctx); err != nil {
 		t.Errorf("undo what the cluster did to the machine: %v", err)
 	}
+	t.Logf("the cluster was gone after %v", time.Since(began).Round(time.Millisecond))
 	after, err := h.observe(ctx)
 	if err != nil {
 		t.Error(err)

@@ -18,6 +18,7 @@ const (
 	freezeFrozen = "frozen"
 	freezeReason = "reason"
 	freezeSince  = "since"
+	freezeLeave  = "leaving"
 )
 
 // Freeze is why nothing is written at all.
@@ -25,6 +26,9 @@ type Freeze struct {
 	// Reason is what the person who froze wrote, may be empty. Since is when, zero when it is not noted.
 	Reason string
 	Since  time.Time
+	// Leaving says that the bridge is being uninstalled: it takes its finalizers from all Registries, so that none waits for a bridge
+	// that is not there any more.
+	Leaving bool
 }
 
 // ReadFreeze reads what WriteFreeze wrote. Every value of "frozen" other than "false" freezes: somebody who edits the ConfigMap by hand in
@@ -37,7 +41,7 @@ func ReadFreeze(m *corev1.ConfigMap) *Freeze {
 	if err != nil {
 		since = time.Time{}
 	}
-	return &Freeze{Reason: m.Data[freezeReason], Since: since}
+	return &Freeze{Reason: m.Data[freezeReason], Since: since, Leaving: m.Data[freezeLeave] == "true"}
 }
 
 // WriteFreeze returns the ConfigMap that freezes the installation of this name, or ends that when freeze is nil. It is changed rather than
@@ -50,6 +54,9 @@ func WriteFreeze(namespace, name string, freeze *Freeze) *corev1.ConfigMap {
 	}
 	if freeze != nil {
 		m.Data = map[string]string{freezeFrozen: "true", freezeReason: freeze.Reason, freezeSince: freeze.Since.UTC().Format(time.RFC3339)}
+		if freeze.Leaving {
+			m.Data[freezeLeave] = "true"
+		}
 	}
 	return m
 }

@@ -29,6 +29,11 @@ func NewLease(lock resourcelock.Interface, duration time.Duration) *Lease {
 func (l *Lease) Until() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	// Comparing times in Go uses the monotonic clock, which stands still while a virtual machine is paused. The clock on the wall may
+	// have been set; of the two, the one counts that says that the lease is over.
+	if !time.Now().Round(0).Before(l.until.Round(0)) {
+		return time.Time{}
+	}
 	return l.until
 }
 

@@ -70,6 +70,7 @@ func TestLeaseThatCannotBeRenewedRunsOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := l.Until()
+		<-time.After(5 * time.Second)
 		inner.takes, inner.fails = time.Second, errors.New("timed out")
 		if err := l.Update(t.Context(), held("me")); err == nil {
 			t.Fatal("the error is lost")
@@ -79,6 +80,10 @@ func TestLeaseThatCannotBeRenewedRunsOut(t *testing.T) {
 		}
 		if got := l.Until(); !got.Equal(before) {
 			t.Errorf("until %v after a request that failed, want %v as before", got, before)
+		}
+		<-time.After(lasts)
+		if got := l.Until(); !got.IsZero() {
+			t.Errorf("it lasts until %v, which is over", got)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -85,7 +86,7 @@ func (r *Registries) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 		}
 	}
 	r.Apply(ctx, inUse, set.Freeze != nil)
-	return reconcile.Result{}, r.finalizers(ctx, set.Registries)
+	return reconcile.Result{}, r.finalizers(ctx, &set)
 }
 
 // read reads everything. A Registry that is not valid keeps its last good spec.
@@ -116,6 +117,7 @@ func (r *Registries) read(ctx context.Context) (Set, error) {
 // judge decides what of a Registry is used.
 func (r *Registries) judge(seen *v1alpha1.Registry, last Registry) Registry {
 	filled := seen.DeepCopy()
+	filled.APIVersion, filled.Kind = v1alpha1.APIVersion, v1alpha1.KindRegistry // Clients may leave it out.
 	v1alpha1.Default(filled)
 	mistakes := v1alpha1.Validate(filled)
 	if len(mistakes) == 0 {
@@ -125,8 +127,14 @@ func (r *Registries) judge(seen *v1alpha1.Registry, last Registry) Registry {
 		r.Logger.Error("a Registry has mistakes; what was last good of it stays in use",
 			"namespace", seen.Namespace, "registry", seen.Name, "generation", seen.Generation, "mistakes", mistakes.ToAggregate())
 	}
-	if last.InUse == nil {
+	if last.InUse == nil && seen.DeletionTimestamp == nil {
 		return Registry{Seen: seen, Mistakes: mistakes}
+	}
+	if last.InUse == nil {
+		// It is not read any more, so what is wrong with how does not matter. What it once published still goes by its policy.
+		last.InUse = &v1alpha1.Registry{ObjectMeta: *seen.ObjectMeta.DeepCopy()}
+		last.InUse.Spec.DeletionPolicy = seen.Spec.DeletionPolicy
+		v1alpha1.Default(last.InUse)
 	}
 	kept := last.InUse.DeepCopy()
 	// Going away, and releasing holds, need no valid spec.
@@ -134,21 +142,20 @@ func (r *Registries) judge(seen *v1alpha1.Registry, last Registry) Registry {
 	return Registry{Seen: seen, Mistakes: mistakes, InUse: kept}
 }
 
-// finalizers gives those Registries the finalizer that need it, and takes it from those that do not need it any more. That of a Registry
-// that is going is the business of Statuses.
-func (r *Registries) finalizers(ctx context.Context, registries []Registry) error {
-	for i := range registries {
-		seen := registries[i].Seen
-		deletes := seen.Spec.DeletionPolicy == v1alpha1.DeletionDelete
-		if seen.DeletionTimestamp != nil && deletes || controllerutil.ContainsFinalizer(seen, Finalizer) == deletes ||
-			seen.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(seen, Finalizer) {
-			continue
-		}
-		if err := setFinalizer(ctx, r.Client, seen, deletes); err != nil {
-			return err
+// finalizers gives those Registries the finalizer that need it, and takes it from those that do not need it any more; from all when the
+// bridge is leaving. That of a Registry that is going is the business of Statuses otherwise.
+func (r *Registries) finalizers(ctx context.Context, set *Set) error {
+	leaving := set.Freeze != nil && set.Freeze.Leaving
+	var errs []error
+	for i := range set.Registries {
+		seen := set.Registries[i].Seen
+		has, going := controllerutil.ContainsFinalizer(seen, Finalizer), seen.DeletionTimestamp != nil
+		wanted := seen.Spec.DeletionPolicy == v1alpha1.DeletionDelete && !leaving && (has || !going)
+		if has != wanted {
+			errs = append(errs, setFinalizer(ctx, r.Client, seen, wanted))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // setFinalizer writes the finalizers of a Registry, unless somebody else has changed it meanwhile.

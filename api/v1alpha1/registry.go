@@ -220,8 +220,10 @@ const (
 
 // Endpoints configures which addresses are published, and with which labels.
 type Endpoints struct {
-	// Where endpoints are written: Inline puts them into the ServiceEntry.
-	// +kubebuilder:validation:Enum=Inline
+	// Where endpoints are written: Inline puts them into the ServiceEntry; WorkloadEntry gives each a WorkloadEntry of its own, for
+	// services with many instances that come and go. It is decided when a host is first published; a change is for new hosts only.
+	// Example: WorkloadEntry
+	// +kubebuilder:validation:Enum=Inline;WorkloadEntry
 	// +default="Inline"
 	Mode EndpointMode `json:"mode,omitempty"`
 	// What happens to an instance that is registered by a host name: Reject leaves it out and reports it.
@@ -257,8 +259,11 @@ type Endpoints struct {
 // EndpointMode says where endpoints are written.
 type EndpointMode string
 
-// EndpointsInline puts endpoints into the ServiceEntry.
-const EndpointsInline EndpointMode = "Inline"
+// The modes of endpoints.
+const (
+	EndpointsInline        EndpointMode = "Inline"
+	EndpointsWorkloadEntry EndpointMode = "WorkloadEntry"
+)
 
 // Hostnames says what happens to instances that are registered by a host name.
 type Hostnames string

@@ -198,7 +198,7 @@ func validateRule(r *Rule, path *field.Path) field.ErrorList {
 }
 
 func validateEndpoints(e *Endpoints, path *field.Path) field.ErrorList {
-	errs := oneOf(path.Child("mode"), e.Mode, EndpointsInline)
+	errs := oneOf(path.Child("mode"), e.Mode, EndpointsInline, EndpointsWorkloadEntry)
 	errs = append(errs, oneOf(path.Child("hostnames"), e.Hostnames, HostnamesReject)...)
 	errs = append(errs, validateCIDRs(e.AllowCIDRs, path.Child("allowCIDRs"))...)
 	errs = append(errs, validateCIDRs(e.DenyCIDRs, path.Child("denyCIDRs"))...)

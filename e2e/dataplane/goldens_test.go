@@ -69,6 +69,9 @@ func (s *scene) workloadEntries(g golden) []golden {
 	if err != nil {
 		s.Fatalf("%s: %v", g.file, err)
 	}
+	if object.ServiceEntry == nil {
+		return nil // It is one.
+	}
 	object.ServiceEntry.Mode = translate.WorkloadEntries
 	var all []golden
 	for _, piece := range pieces.Split(object) {

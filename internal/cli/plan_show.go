@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/registry-bridge/registry-bridge/internal/reason"
 	"github.com/registry-bridge/registry-bridge/internal/sync/engine"
 	"github.com/registry-bridge/registry-bridge/internal/sync/output/manifest"
+	"github.com/registry-bridge/registry-bridge/internal/sync/output/pieces"
 	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
 	"github.com/registry-bridge/registry-bridge/internal/translate"
 )
@@ -32,17 +34,18 @@ func writeManifests(w io.Writer, state *engine.State) error {
 			objects[c.Key] = c.Object
 		}
 	}
-	for i, key := range slices.SortedFunc(maps.Keys(objects), translate.Key.Compare) {
-		text, err := manifest.YAML(objects[key])
-		if err != nil {
-			return err
+	var documents [][]byte
+	for _, key := range slices.SortedFunc(maps.Keys(objects), translate.Key.Compare) {
+		for _, piece := range pieces.Split(objects[key]) {
+			text, err := manifest.YAML(piece)
+			if err != nil {
+				return err
+			}
+			documents = append(documents, text)
 		}
-		if i > 0 {
-			fmt.Fprintln(w, "---")
-		}
-		if _, err := w.Write(text); err != nil {
-			return fmt.Errorf("write the manifests: %w", err)
-		}
+	}
+	if _, err := w.Write(bytes.Join(documents, []byte("---\n"))); err != nil {
+		return fmt.Errorf("write the manifests: %w", err)
 	}
 	return nil
 }

@@ -49,6 +49,7 @@ func compile(r *v1alpha1.Registry) *compiled {
 		Hosts:     translate.Hosts{Template: r.Spec.Hosts.Template, Suffix: r.Spec.Hosts.Suffix},
 		Rules:     compileRules(r.Spec.Rules),
 		Endpoints: translate.Endpoints{
+			Mode:       endpointMode(r.Spec.Endpoints.Mode),
 			AllowCIDRs: prefixes(r.Spec.Endpoints.AllowCIDRs),
 			DenyCIDRs:  prefixes(r.Spec.Endpoints.DenyCIDRs),
 			CopyLabels: r.Spec.Endpoints.CopyLabels,
@@ -91,6 +92,13 @@ func (c *compiled) compileConsul(r *v1alpha1.Registry, consul *v1alpha1.Consul) 
 	services := v1alpha1.Services{Include: r.Spec.Services.Include, Exclude: r.Spec.Services.Exclude}
 	c.sources = append(c.sources, SourceSpec{ID: id, Namespace: r.Namespace, Registry: r.Name, Consul: &one, Services: services})
 	c.registry.Sources = append(c.registry.Sources, translate.Source{ID: id, Scope: cmp.Or(consul.Datacenter, "consul"), DefaultWeight: 1})
+}
+
+func endpointMode(mode v1alpha1.EndpointMode) translate.EndpointMode {
+	if mode == v1alpha1.EndpointsWorkloadEntry {
+		return translate.WorkloadEntries
+	}
+	return translate.Inline
 }
 
 func compileRules(rules []v1alpha1.Rule) []translate.Rule {

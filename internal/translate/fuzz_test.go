@@ -70,11 +70,18 @@ func (w *words) options() *translate.Options {
 		},
 		Output: translate.Output{ExportTo: []string{"*"}, VIPs: netip.MustParsePrefix("240.239.0.0/16")},
 	}
+	if w.weight%4 > 1 {
+		reg.Endpoints.Mode = translate.WorkloadEntries
+	}
+	opts := &translate.Options{Instance: "fuzz", Registries: []*translate.Registry{reg}}
+	if w.value != "" {
+		opts.Selectors = map[string][]translate.Selector{"mesh": {{Owner: "Service mesh/a", Labels: []translate.Label{{Key: w.key, Value: w.value}}}}}
+	}
 	if w.weight%2 == 1 { // Rules stand in the way of what would be chosen otherwise.
 		protocols := []translate.Protocol{"", translate.TCP, translate.HTTP, translate.TLS}
 		reg.Rules = []translate.Rule{{ServicePort: w.port % 65536, Protocol: protocols[w.health%4], TLSMode: "istio"}}
 	}
-	return &translate.Options{Instance: "fuzz", Registries: []*translate.Registry{reg}}
+	return opts
 }
 
 // snapshot makes services of the words: one with the words as they are, one whose name differs a little, and one of several

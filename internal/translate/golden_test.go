@@ -3,6 +3,7 @@ package translate_test
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/registry-bridge/registry-bridge/internal/model"
 	"github.com/registry-bridge/registry-bridge/internal/sync/output/manifest"
+	"github.com/registry-bridge/registry-bridge/internal/sync/output/pieces"
 	"github.com/registry-bridge/registry-bridge/internal/translate"
 	"github.com/registry-bridge/registry-bridge/internal/translate/translatetest"
 )
@@ -28,6 +30,8 @@ type caseIn struct {
 	Services   []serviceIn  `json:"services,omitempty"`
 	// Live are manifests, as an output holds them.
 	Live []map[string]any `json:"live,omitempty"`
+	// Selectors are what Services select in namespace mesh, by their names.
+	Selectors map[string]map[string]string `json:"selectors,omitempty"`
 }
 
 // registryIn is a Registry. What is left out is what the configuration's defaults say: zookeeper, exported to all, with VIPs.
@@ -44,6 +48,7 @@ type registryIn struct {
 	DenyCIDRs       []netip.Prefix    `json:"denyCIDRs,omitempty"`
 	CopyLabels      []string          `json:"copyLabels,omitempty"`
 	MaxPerObject    int               `json:"maxPerObject,omitempty"`
+	Mode            string            `json:"mode,omitempty"`
 	ExportTo        []string          `json:"exportTo,omitempty"`
 	External        bool              `json:"external,omitempty"`
 	Labels          map[string]string `json:"labels,omitempty"`
@@ -165,11 +170,13 @@ func encode(t *testing.T, result translate.Result) caseOut {
 			spec.Endpoints = spec.Endpoints[:1]
 			short.ServiceEntry, o = &spec, &short
 		}
-		m, err := manifest.Map(o)
-		if err != nil {
-			t.Fatal(err)
+		for _, piece := range pieces.Split(o) {
+			m, err := manifest.Map(piece)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out.Objects = append(out.Objects, m)
 		}
-		out.Objects = append(out.Objects, m)
 		for _, ref := range o.Origins {
 			out.Origins = append(out.Origins, fmt.Sprintf("%s: %s %.80q by %s", o.Key, ref.Source, ref.Name, strings.Join(o.Registries, ",")))
 		}
@@ -231,6 +238,16 @@ func readCase(t *testing.T, file string) (model.Snapshot, map[translate.Key]tran
 		snap.Sources = append(snap.Sources, model.SourceServices{ID: id, Services: services})
 	}
 	slices.SortFunc(snap.Sources, func(a, b model.SourceServices) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	for _, name := range slices.Sorted(maps.Keys(in.Selectors)) {
+		selector := translate.Selector{Owner: "Service mesh/" + name}
+		for _, key := range slices.Sorted(maps.Keys(in.Selectors[name])) {
+			selector.Labels = append(selector.Labels, translate.Label{Key: key, Value: in.Selectors[name][key]})
+		}
+		if opts.Selectors == nil {
+			opts.Selectors = map[string][]translate.Selector{}
+		}
+		opts.Selectors["mesh"] = append(opts.Selectors["mesh"], selector)
+	}
 	return snap, readLive(t, in.Live), opts
 }
 
@@ -255,6 +272,7 @@ func (in *registryIn) compile(t *testing.T) *translate.Registry {
 		Hosts: translate.Hosts{Template: in.Template, Suffix: in.Suffix},
 		Endpoints: translate.Endpoints{
 			AllowCIDRs: in.AllowCIDRs, DenyCIDRs: in.DenyCIDRs, CopyLabels: in.CopyLabels, MaxPerObject: in.MaxPerObject,
+			Mode: translate.EndpointMode(in.Mode),
 		},
 		Output: translate.Output{
 			ExportTo: in.ExportTo, ExportToSet: in.ExportTo != nil, External: in.External, Labels: in.Labels, Network: in.Network,

@@ -30,6 +30,8 @@ type loop struct {
 	readAt time.Time
 	reread bool
 	memory plan.Memory
+	// selectors are what others select in the namespaces with WorkloadEntries, nil when the output cannot tell.
+	selectors map[string][]translate.Selector
 	// pending is when the oldest change came that is not in the output yet.
 	pending time.Time
 	retries retries
@@ -82,6 +84,9 @@ func (e *Engine) dryRun(ctx context.Context) (plan.Plan, *State, error) {
 	}
 	now := time.Now()
 	e.loop.live.read(fresh, now)
+	if err := e.readSelectors(ctx, config); err != nil {
+		return plan.Plan{}, nil, err
+	}
 	state := e.plan(config, now)
 	state.Cycle = e.loop.cycles + 1
 	if checker, ok := e.deps.Output.(output.Checker); ok {
@@ -117,7 +122,45 @@ func (e *Engine) readOutput(ctx context.Context, now time.Time) error {
 		e.log.Info("output read", "objects", len(fresh))
 	}
 	l.live.read(fresh, now)
+	if err := e.readSelectors(ctx, l.config); err != nil {
+		return err
+	}
 	l.readAt, l.reread = now, false
+	return nil
+}
+
+// readSelectors reads what others select in the namespaces where there are WorkloadEntries, or may be.
+func (e *Engine) readSelectors(ctx context.Context, config *Config) error {
+	out, ok := e.deps.Output.(output.Selecting)
+	if !ok {
+		return nil
+	}
+	l := &e.loop
+	next := map[string][]translate.Selector{}
+	read := func(namespace string) (err error) {
+		if _, known := next[namespace]; !known {
+			next[namespace], err = out.Selectors(ctx, namespace)
+		}
+		return err
+	}
+	for _, r := range config.Options.Registries {
+		if r.Endpoints.Mode != translate.WorkloadEntries {
+			continue
+		}
+		if err := read(r.Namespace); err != nil {
+			return fmt.Errorf("read what Services select: %w", err)
+		}
+	}
+	live, _ := l.live.list()
+	for i := range live {
+		if live[i].Object.ServiceEntry.Mode != translate.WorkloadEntries {
+			continue
+		}
+		if err := read(live[i].Object.Key.Namespace); err != nil {
+			return fmt.Errorf("read what Services select: %w", err)
+		}
+	}
+	l.selectors = next
 	return nil
 }
 
@@ -129,7 +172,13 @@ func (e *Engine) plan(config *Config, now time.Time) *State {
 		l.pending = view.Since
 	}
 	live, priors := l.live.list()
-	result := e.deps.Translate(view.Snapshot, priors, config.Options)
+	options := config.Options
+	if len(l.selectors) > 0 {
+		selecting := *options
+		selecting.Selectors = l.selectors
+		options = &selecting
+	}
+	result := e.deps.Translate(view.Snapshot, priors, options)
 	p := e.deps.Compute(plan.Input{
 		Now: now, Desired: result, Live: live, Sources: view.Statuses,
 		Policies: config.Policies, Frozen: config.Frozen, Memory: l.memory,
@@ -189,16 +238,13 @@ func awaitsWrite(held []plan.Hold) bool {
 // take notes how the writes of p went. It reports whether the output as a whole is in trouble.
 func (e *Engine) take(results []output.Result, p *plan.Plan, state *State) (trouble bool) {
 	l, now := &e.loop, time.Now()
-	seen := map[translate.Key]*plan.Live{}
-	for _, c := range slices.Concat(p.Apply, p.Delete) {
-		seen[c.Key] = c.Live
-	}
+	changes := changesByKey(p)
 	var failed *output.Result
 	for i, r := range results {
 		e.metrics.wrote(r)
 		l.reread = l.reread || unclear(&results[i])
 		if r.Live != nil || r.Err == nil {
-			l.live.wrote(r, seen[r.Key], now)
+			l.live.wrote(r, changes[r.Key].Live, now)
 		}
 		switch {
 		case r.Err == nil:
@@ -211,7 +257,7 @@ func (e *Engine) take(results []output.Result, p *plan.Plan, state *State) (trou
 				failed = &results[i]
 			}
 		default:
-			e.objectFailed(r, now)
+			e.objectFailed(r, changes[r.Key], now)
 		}
 	}
 	if failed != nil {
@@ -225,6 +271,16 @@ func (e *Engine) take(results []output.Result, p *plan.Plan, state *State) (trou
 		e.outputWorks()
 	}
 	return false
+}
+
+func changesByKey(p *plan.Plan) map[translate.Key]*plan.Change {
+	changes := make(map[translate.Key]*plan.Change, len(p.Apply)+len(p.Delete))
+	for _, list := range [][]plan.Change{p.Apply, p.Delete} {
+		for i := range list {
+			changes[list[i].Key] = &list[i]
+		}
+	}
+	return changes
 }
 
 // unclear reports whether the output has to be read before it is known what it holds of the object.

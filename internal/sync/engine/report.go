@@ -52,10 +52,11 @@ func (e *Engine) outputWorks() {
 	}
 }
 
-func (e *Engine) objectFailed(r output.Result, now time.Time) {
+func (e *Engine) objectFailed(r output.Result, c *plan.Change, now time.Time) {
 	if r.More {
 		return // What was not tried need not wait for what failed.
 	}
+	e.loop.retries.noteWish(c, now)
 	if e.loop.retries.failed(r.Key, r.Err, r.RetryAfter, now) {
 		e.log.Warn("object could not be written, it is tried again", "object", r.Key, "op", r.Op, "error", r.Err)
 	}

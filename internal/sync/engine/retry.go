@@ -28,10 +28,18 @@ type retries struct {
 	// shown is the copy of objects that was handed out last; changed says that it is out of date.
 	shown   map[translate.Key]Failure
 	changed bool
+	// refused are the wishes that failed last, of objects that are stored in pieces.
+	refused map[translate.Key]wish
 	// paces are the objects that were written a short time ago.
 	paces map[translate.Key]pace
 	// paced is when the first object may be written again that pace alone kept from the last due, zero for none.
 	paced time.Time
+}
+
+// wish is what an object should have been, and when that was tried.
+type wish struct {
+	object *translate.Object
+	at     time.Time
 }
 
 // pace is how often one object was written lately. A change is written at once, and so is the next, because an instance that restarts is
@@ -68,7 +76,7 @@ func (p pace) next() time.Time {
 func (p pace) rested(now time.Time) bool { return now.Sub(p.at) >= paceRest }
 
 func newRetries() retries {
-	return retries{objects: map[translate.Key]Failure{}, paces: map[translate.Key]pace{}}
+	return retries{objects: map[translate.Key]Failure{}, refused: map[translate.Key]wish{}, paces: map[translate.Key]pace{}}
 }
 
 // paused reports whether nothing may be sent to the output now.
@@ -90,10 +98,14 @@ func (r *retries) due(p plan.Plan, now time.Time) plan.Plan {
 func (r *retries) ready(changes []plan.Change, now time.Time) []plan.Change {
 	var ready []plan.Change
 	for _, c := range changes {
+		next := r.paces[c.Key].next()
 		if f, failed := r.objects[c.Key]; failed && now.Before(f.Retry) {
-			continue
+			if !r.isNewWish(&c) {
+				continue
+			}
+			next = r.refused[c.Key].at.Add(minRetry)
 		}
-		if next := r.paces[c.Key].next(); now.Before(next) {
+		if now.Before(next) {
 			if r.paced.IsZero() || next.Before(r.paced) {
 				r.paced = next
 			}
@@ -102,6 +114,20 @@ func (r *retries) ready(changes []plan.Change, now time.Time) []plan.Change {
 		ready = append(ready, c)
 	}
 	return ready
+}
+
+// isNewWish reports whether an object that waits for a retry should be something else by now. One that is stored in pieces need not wait
+// then: what failed is one of its endpoints, and the others go on.
+func (r *retries) isNewWish(c *plan.Change) bool {
+	last := r.refused[c.Key].object
+	return last != nil && c.Object != nil && (!plan.Satisfies(last, c.Object) || !plan.Satisfies(c.Object, last))
+}
+
+// noteWish notes what was tried in vain.
+func (r *retries) noteWish(c *plan.Change, now time.Time) {
+	if c.Object != nil && c.Object.ServiceEntry.Mode == translate.WorkloadEntries {
+		r.refused[c.Key] = wish{c.Object, now}
+	}
 }
 
 // wrote notes a write of the object.
@@ -187,6 +213,7 @@ func (r *retries) succeeded(key translate.Key) bool {
 		return false
 	}
 	delete(r.objects, key)
+	delete(r.refused, key)
 	r.changed = true
 	return true
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"github.com/registry-bridge/registry-bridge/internal/sync/output/manifest"
+	"github.com/registry-bridge/registry-bridge/internal/sync/output/pieces"
+	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
 	"github.com/registry-bridge/registry-bridge/internal/translate"
 )
 
@@ -27,33 +29,55 @@ func Check(objects []*translate.Object) error {
 	return errors.Join(append(errs, together(objects))...)
 }
 
+// check checks the object and each piece in which it is stored.
 func check(o *translate.Object) error {
+	var errs []error
+	stored := []plan.Live{}
+	for _, piece := range pieces.Split(o) {
+		back, err := checkPiece(piece)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		if back != nil {
+			stored = append(stored, plan.Live{Object: back})
+		}
+	}
+	if len(stored) == 0 || !sameContent(o, pieces.Join(stored, nil).Object) {
+		errs = append(errs, errors.New("the object is another when it is read back"))
+	}
+	return errors.Join(append(errs, own(o)...)...)
+}
+
+// checkPiece checks one stored object, and returns it as it is read back.
+func checkPiece(o *translate.Object) (*translate.Object, error) {
 	m, err := manifest.Map(o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	text, err := json.Marshal(m)
 	if err != nil {
-		return fmt.Errorf("render: %w", err)
+		return nil, fmt.Errorf("render: %w", err)
 	}
 	var errs []error
 	if len(text) > maxBytes {
 		errs = append(errs, fmt.Errorf("the object has %d bytes, %d are allowed", len(text), maxBytes))
 	}
-	if err := webhook(manifest.Render(o)); err != nil {
+	if o.WorkloadEntry != nil {
+		err = webhookWorkload(manifest.RenderWorkload(o))
+	} else {
+		err = webhook(manifest.Render(o))
+	}
+	if err != nil {
 		errs = append(errs, fmt.Errorf("refused by istiod: %w", err))
 	}
-	errs = append(errs, own(o)...)
 	back, err := manifest.Parse(m)
-	if err != nil {
-		errs = append(errs, err)
-	} else if !sameContent(o, back) {
-		errs = append(errs, errors.New("the object is another when it is read back"))
-	}
-	return errors.Join(errs...)
+	return back, errors.Join(append(errs, err)...)
 }
 
 func sameContent(o, p *translate.Object) bool {
+	if !plan.Satisfies(o, p) || !plan.Satisfies(p, o) {
+		return false
+	}
 	a, err := manifest.YAML(o)
 	if err != nil {
 		return false
@@ -86,7 +110,18 @@ func own(o *translate.Object) []error {
 	if !slices.IsSortedFunc(se.Endpoints, func(a, b translate.Endpoint) int { return a.Compare(&b) }) {
 		fail("the endpoints are not sorted")
 	}
-	return append(errs, ownEndpoints(se)...)
+	return append(append(errs, ownSelector(se)...), ownEndpoints(se)...)
+}
+
+func ownSelector(se *translate.ServiceEntry) []error {
+	want := ""
+	if se.Mode == translate.WorkloadEntries {
+		want = translate.HostLabel(se.Host)
+	}
+	if se.Selector != want {
+		return []error{fmt.Errorf("mode %s has the selector %q", se.Mode, se.Selector)}
+	}
+	return nil
 }
 
 func ownEndpoints(se *translate.ServiceEntry) []error {

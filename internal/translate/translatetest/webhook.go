@@ -12,6 +12,8 @@ import (
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	metav1validation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/registry-bridge/registry-bridge/internal/translate"
 )
 
 // The syntax that istiod's webhook asks for (pkg/config/validation and pkg/config/labels of istio/istio).
@@ -41,9 +43,29 @@ func webhook(se *networkingv1.ServiceEntry) error {
 	if spec.Resolution != networkingv1alpha3.ServiceEntry_STATIC {
 		errs = append(errs, fmt.Errorf("resolution %s", spec.Resolution))
 	}
+	if s := spec.WorkloadSelector; s != nil {
+		errs = append(errs, checkLabels(s.Labels))
+		if len(s.Labels) == 0 || len(spec.Endpoints) > 0 {
+			errs = append(errs, errors.New("a selector needs labels, and excludes endpoints"))
+		}
+	}
 	for _, e := range spec.Endpoints {
 		if err := checkEndpoint(e, spec.Ports); err != nil {
 			errs = append(errs, fmt.Errorf("endpoint %s: %w", e.Address, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// webhookWorkload is webhook for a WorkloadEntry. Beyond what istiod asks for, the labels by which it is selected have to be there.
+func webhookWorkload(we *networkingv1.WorkloadEntry) error {
+	errs := []error{
+		metav1validation.ValidateObjectMeta(&we.ObjectMeta, true, metav1validation.NameIsDNSSubdomain, field.NewPath("metadata")).ToAggregate(),
+		checkEndpoint(&we.Spec, nil),
+	}
+	for _, labels := range []map[string]string{we.Labels, we.Spec.Labels} {
+		if labels[translate.LabelHost] == "" {
+			errs = append(errs, errors.New("it cannot be selected"))
 		}
 	}
 	return errors.Join(errs...)
@@ -124,7 +146,7 @@ func checkEndpoint(e *networkingv1alpha3.WorkloadEntry, ports []*networkingv1alp
 		return errors.New("the address names no machine, or not in its usual form")
 	}
 	for name, number := range e.Ports {
-		if !slices.ContainsFunc(ports, func(p *networkingv1alpha3.ServicePort) bool { return p.Name == name }) {
+		if ports != nil && !slices.ContainsFunc(ports, func(p *networkingv1alpha3.ServicePort) bool { return p.Name == name }) {
 			return fmt.Errorf("port %q is not among the ports", name)
 		}
 		if number == 0 || number > 65535 {

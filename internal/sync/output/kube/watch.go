@@ -168,6 +168,14 @@ func (k *Kube) ask(ctx context.Context, into any, path ...string) error {
 	return nil
 }
 
+// feed takes what one watch tells. Its reflector alone uses it.
+type feed struct {
+	kube *Kube
+	name feedName
+	// namespace is the only one that is watched, empty for all.
+	namespace string
+}
+
 // watch runs one watch until ctx ends.
 func (k *Kube) watch(ctx context.Context, f *feed) {
 	var expected any = &unstructured.Unstructured{}
@@ -237,14 +245,6 @@ func (k *Kube) note(ctx context.Context, name feedName, err error) {
 	case ctx.Err() == nil && !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err):
 		k.failed(name, err)
 	}
-}
-
-// feed takes what one watch tells. Its reflector alone uses it.
-type feed struct {
-	kube *Kube
-	name feedName
-	// namespace is the only one that is watched, empty for all.
-	namespace string
 }
 
 var _ cache.TransformingStore = (*feed)(nil)

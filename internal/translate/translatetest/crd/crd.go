@@ -1,11 +1,11 @@
 // Package crd evaluates what the API server evaluates of a CustomResourceDefinition, in-process: the defaults, the schema and the CEL
-// rules. It has Istio's definition of ServiceEntry. It is for tests. It stands apart from package translatetest because it takes along half an API server, which makes fuzzing
-// crawl.
+// rules. It has Istio's definitions of ServiceEntry and WorkloadEntry. It is for tests. It stands apart from package translatetest because it
+// takes along half an API server, which makes fuzzing crawl.
 package crd
 
 import (
 	"context"
-	_ "embed" // the CustomResourceDefinition
+	_ "embed" // the CustomResourceDefinitions
 	"fmt"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
@@ -20,11 +20,14 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// crdText is the ServiceEntry document of kubernetes/customresourcedefinitions.gen.yaml in module istio.io/api; a test holds it equal to
-// that of the version in go.mod.
-//
-//go:embed serviceentry.crd.yaml
-var crdText []byte
+// The documents of kubernetes/customresourcedefinitions.gen.yaml in module istio.io/api; a test holds them equal to those of the version in
+// go.mod.
+var (
+	//go:embed serviceentry.crd.yaml
+	crdText []byte
+	//go:embed workloadentry.crd.yaml
+	workloadText []byte
+)
 
 // Definition is a compiled CustomResourceDefinition.
 type Definition struct {
@@ -35,6 +38,9 @@ type Definition struct {
 
 // New compiles Istio's definition of ServiceEntry, which takes a moment.
 func New() (*Definition, error) { return Compile(crdText) }
+
+// NewWorkload compiles Istio's definition of WorkloadEntry.
+func NewWorkload() (*Definition, error) { return Compile(workloadText) }
 
 // Compile compiles the stored version of a definition.
 func Compile(text []byte) (*Definition, error) {

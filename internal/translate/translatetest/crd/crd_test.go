@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/registry-bridge/registry-bridge/internal/sync/output/manifest"
+	"github.com/registry-bridge/registry-bridge/internal/sync/output/pieces"
 	"github.com/registry-bridge/registry-bridge/internal/translate"
 )
 
@@ -28,23 +29,28 @@ func TestCRDIsThatOfTheModule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var want []byte
-	for document := range bytes.SplitSeq(all, []byte("\n---\n")) {
-		if bytes.Contains(document, []byte("\n  name: serviceentries.networking.istio.io\n")) {
-			want = append(bytes.TrimSpace(document), '\n')
+	for plural, file := range map[string]string{"serviceentries": "serviceentry.crd.yaml", "workloadentries": "workloadentry.crd.yaml"} {
+		var want []byte
+		for document := range bytes.SplitSeq(all, []byte("\n---\n")) {
+			if bytes.Contains(document, []byte("\n  name: "+plural+".networking.istio.io\n")) {
+				want = append(bytes.TrimSpace(document), '\n')
+			}
 		}
-	}
-	if len(want) == 0 {
-		t.Fatal("the module has no ServiceEntry")
-	}
-	if *update {
-		if err := os.WriteFile("serviceentry.crd.yaml", want, 0o600); err != nil {
+		if len(want) == 0 {
+			t.Fatalf("the module has no %s", plural)
+		}
+		if *update {
+			if err := os.WriteFile(file, want, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := os.ReadFile(file)
+		if err != nil {
 			t.Fatal(err)
 		}
-		return
-	}
-	if !bytes.Equal(crdText, want) {
-		t.Error("serviceentry.crd.yaml differs from the module; run the test with -update")
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s differs from the module; run the test with -update", file)
+		}
 	}
 }
 
@@ -63,10 +69,14 @@ func TestBrokenCRD(t *testing.T) {
 	}
 }
 
-// TestGoldens: the API server accepts each object in the golden files of package translate.
+// TestGoldens: the API server accepts each object in the golden files of package translate, also with WorkloadEntries.
 func TestGoldens(t *testing.T) {
-	definition, err := New()
-	if err != nil {
+	definitions := map[translate.Kind]*Definition{}
+	var err error
+	if definitions[translate.KindServiceEntry], err = New(); err != nil {
+		t.Fatal(err)
+	}
+	if definitions[translate.KindWorkloadEntry], err = NewWorkload(); err != nil {
 		t.Fatal(err)
 	}
 	files, err := filepath.Glob("../../testdata/*.out.yaml")
@@ -90,7 +100,10 @@ func TestGoldens(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", file, err)
 			}
-			if err := definition.Check(t.Context(), object(t, o)); err != nil {
+			if o.ServiceEntry != nil && o.ServiceEntry.Mode == translate.Inline {
+				checkSplit(t, definitions, o)
+			}
+			if err := definitions[o.Key.Kind].Check(t.Context(), object(t, o)); err != nil {
 				t.Errorf("%s: %s: %v", file, o.Key, err)
 			}
 			checked++
@@ -98,6 +111,19 @@ func TestGoldens(t *testing.T) {
 	}
 	if checked < len(files) {
 		t.Errorf("only %d objects in %d golden files", checked, len(files))
+	}
+}
+
+// checkSplit checks the pieces of an object as if it were in mode WorkloadEntries.
+func checkSplit(t *testing.T, definitions map[translate.Kind]*Definition, o *translate.Object) {
+	t.Helper()
+	split, spec := *o, *o.ServiceEntry
+	spec.Mode, spec.Selector = translate.WorkloadEntries, translate.HostLabel(spec.Host)
+	split.ServiceEntry = &spec
+	for _, piece := range pieces.Split(&split) {
+		if err := definitions[piece.Key.Kind].Check(t.Context(), object(t, piece)); err != nil {
+			t.Errorf("%s: %v", piece.Key, err)
+		}
 	}
 }
 

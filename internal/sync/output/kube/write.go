@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// writeBudget is how long Write goes on beginning new requests. What comes up meanwhile, such as the removal of an endpoint
-	// while thousands of objects are created, waits for its end.
-	writeBudget = 500 * time.Millisecond
+	// writeBudget is how long Write goes on beginning new requests behind the first. What comes up meanwhile, such as the removal of an
+	// endpoint while thousands of objects are created, waits for its end.
+	writeBudget = 250 * time.Millisecond
 	// requestTimeout is how long the requests of one Write may take together. An API server that needs longer is one that does not
 	// answer.
 	requestTimeout = 3 * time.Second
@@ -60,8 +60,8 @@ type writing struct {
 
 	mu      sync.Mutex
 	results []output.Result
-	// stopped says that nothing more is begun.
-	stopped bool
+	// admitted says that a request was begun, stopped that nothing more is.
+	admitted, stopped bool
 	// written and serverErrors count how requests ended; tooMany says that one was too many (429).
 	written, serverErrors int
 	tooMany               bool
@@ -156,12 +156,18 @@ func (w *writing) write(ctx context.Context, c plan.Change) *output.Result {
 	return r
 }
 
-// admit waits until a request may be sent. It reports false, and ends the writing, when that does not come within the budget.
+// admit waits until a request may be sent. It reports false, and ends the writing, when that does not come within the budget; the first
+// request waits for as long as there is, so that a busy machine gets on.
 func (w *writing) admit(ctx context.Context) bool {
-	ctx, cancel := context.WithDeadline(ctx, w.begin.Add(writeBudget))
-	defer cancel()
-	err := w.kube.limiter.Wait(ctx)
-	if err == nil {
+	w.mu.Lock()
+	if w.admitted {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, w.begin.Add(writeBudget))
+		defer cancel()
+	}
+	w.admitted = true
+	w.mu.Unlock()
+	if w.kube.limiter.Wait(ctx) == nil {
 		return true
 	}
 	w.mu.Lock()

@@ -20,12 +20,12 @@ const (
 
 // TestNode shares one cluster among all tests of this package.
 func TestNode(t *testing.T) {
+	c := cluster.Start(t)
 	program := build(t, "../..", "./cmd/registry-bridge")
 	archives := []string{buildImage(t, program), filepath.Join(t.TempDir(), "probe.tar")}
 	if err := cluster.WriteImage(archives[1], probeImage, build(t, ".", "./probe")); err != nil {
 		t.Fatal(err)
 	}
-	c := cluster.Start(t)
 	for _, archive := range archives {
 		c.Import(t, archive)
 	}

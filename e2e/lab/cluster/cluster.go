@@ -63,8 +63,8 @@ type Cluster struct {
 	processes map[Component]*lab.Process
 }
 
-// Start starts a cluster and waits until its node is ready, Services are reachable and names are resolved. It ends with the test, and
-// leaves nothing behind; programs that tests share it with their subtests.
+// Start starts a cluster and waits until its node is ready, Services are reachable and names are resolved. It ends with the test, which
+// fails when anything is left behind. A test starts one and shares it with its subtests.
 func Start(t testing.TB) *Cluster {
 	t.Helper()
 	if err := checkUser(); err != nil {

@@ -15,9 +15,7 @@ import (
 // PrepareKubectl builds kubectl into the cache folder, unless it is there, and returns the program. It writes its progress to progress.
 // Several processes may prepare at once: one works, the others wait.
 func PrepareKubectl(ctx context.Context, progress io.Writer) (program string, err error) {
-	return goProgram{
-		folder: "kube", name: "kubectl", pkg: "k8s.io/kubernetes/cmd/kubectl", mod: kubernetesMod, sum: kubernetesSum, minutes: 2,
-	}.prepare(ctx, progress)
+	return kubernetesProgram("kubectl", 2).prepare(ctx, progress)
 }
 
 // Kubectl is a person with kubectl.

@@ -52,6 +52,7 @@ func TestKube(t *testing.T) {
 		{"Restart", (*scene).restart},
 		{"Stopped", (*scene).stopped},
 		{"Program", (*scene).program},
+		{"Workloads", (*scene).workloads},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(&scene{T: t, place: newPlace(t, c)}) })
 	}

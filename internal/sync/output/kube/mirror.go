@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"maps"
 	"slices"
 	"sync"
 
@@ -166,8 +167,31 @@ func (m *mirror) take(i *item) (news bool) {
 	if i.object == nil {
 		return m.remove(i.key())
 	}
+	m.share(i.object)
 	m.put(plan.Live{Object: i.object, ResourceVersion: i.ResourceVersion, UID: string(i.UID)})
 	return !known || m.entries[i.key()].Object != last.Object
+}
+
+// share lets a WorkloadEntry that has just been read have what equals that of another one of its host in common with it: most are alike.
+func (m *mirror) share(o *translate.Object) {
+	if o.WorkloadEntry == nil {
+		return
+	}
+	for key := range m.workloads[pieces.Owner(o)] {
+		like := m.entries[key].Object
+		if maps.Equal(o.Labels, like.Labels) {
+			o.Labels = like.Labels
+		}
+		e, f := &o.WorkloadEntry.Endpoint, &like.WorkloadEntry.Endpoint
+		if slices.Equal(e.Ports, f.Ports) {
+			e.Ports = f.Ports
+		}
+		if slices.Equal(e.Labels, f.Labels) {
+			e.Labels = f.Labels
+		}
+		o.WorkloadEntry.Host = like.WorkloadEntry.Host
+		return
+	}
 }
 
 // put stores a version of an object. One that says the same as the last keeps its pointer.

@@ -19,8 +19,8 @@ import (
 	"github.com/registry-bridge/registry-bridge/e2e/lab/ads"
 )
 
-// kubernetesHost is the one host that istiod knows without us: the API server's own Service.
-const kubernetesHost = "kubernetes.default.svc.cluster.local"
+// kubernetesSuffix is that of the hosts that istiod knows without us: those of Kubernetes' own Services.
+const kubernetesSuffix = ".svc.cluster.local"
 
 // instance is one of Consul's.
 type instance struct {
@@ -61,8 +61,10 @@ func (s *scene) register() {
 	for _, i := range instances() {
 		s.registerInConsul(i)
 	}
-	if err := s.fleet.RegisterAll(population().All()); err != nil {
-		s.Fatal(err)
+	for fleet, population := range map[*providers.Fleet]providers.Population{s.fleet: population(), s.churn: churning()} {
+		if err := fleet.RegisterAll(population.All()); err != nil {
+			s.Fatal(err)
+		}
 	}
 }
 
@@ -107,12 +109,14 @@ type place struct {
 // registered asks both registries, with clients that are not the bridge's, for the endpoints behind each host.
 func (s *scene) registered() (map[string][]place, error) {
 	all := map[string][]place{}
-	dubbo, err := s.fleet.Registered()
-	if err != nil {
-		return nil, err
-	}
-	for endpoint, weight := range dubbo {
-		all[endpoint.Host] = append(all[endpoint.Host], place{endpoint.Address, endpoint.Port, max(weight, 1), "//", false})
+	for _, fleet := range []*providers.Fleet{s.fleet, s.churn} {
+		dubbo, err := fleet.Registered()
+		if err != nil {
+			return nil, err
+		}
+		for endpoint, weight := range dubbo {
+			all[endpoint.Host] = append(all[endpoint.Host], place{endpoint.Address, endpoint.Port, max(weight, 1), "//", false})
+		}
 	}
 	services, _, err := s.consul.Client.Catalog().Services(nil)
 	if err != nil {
@@ -204,7 +208,7 @@ func (s *scene) wanted() (clusters, endpoints []string, err error) {
 func told(c *ads.Config, foreign ...string) (clusters, endpoints []string) {
 	ours := func(cluster string) bool {
 		host := cluster[strings.LastIndexByte(cluster, '|')+1:]
-		return strings.HasPrefix(cluster, "outbound|") && host != kubernetesHost && !slices.Contains(foreign, host)
+		return strings.HasPrefix(cluster, "outbound|") && !strings.HasSuffix(host, kubernetesSuffix) && !slices.Contains(foreign, host)
 	}
 	for name := range c.Clusters {
 		if ours(name) {

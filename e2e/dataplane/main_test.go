@@ -34,6 +34,7 @@ const emptyGrace = 3 * time.Second
 const (
 	consulNamespace = "consul-registry"
 	dubboNamespace  = "dubbo-registry"
+	churnNamespace  = "churn-registry"
 	callers         = "shop"
 	elsewhere       = "elsewhere"
 )
@@ -68,6 +69,8 @@ type scene struct {
 	fleet  *providers.Fleet
 	// hidden registers under a root of its own, of which a Registry publishes to its own namespace only, as is the default for Dubbo.
 	hidden *providers.Fleet
+	// churn registers under another one, whose Registry makes WorkloadEntries of instances.
+	churn  *providers.Fleet
 	config string
 	// proxy is a sidecar of a workload in the namespace callers, capturing is one that answers DNS queries, too.
 	proxy, capturing *ads.Proxy
@@ -78,7 +81,7 @@ type scene struct {
 func TestDataPlane(t *testing.T) {
 	s := &scene{T: t, kube: lab.StartKube(t)}
 	s.istiod = lab.StartIstiod(t, s.kube)
-	for _, name := range []string{consulNamespace, dubboNamespace, callers, elsewhere} {
+	for _, name := range []string{consulNamespace, dubboNamespace, churnNamespace, callers, elsewhere} {
 		s.kube.MakeNamespace(t, name)
 	}
 	s.startRegistries()
@@ -96,6 +99,7 @@ func TestDataPlane(t *testing.T) {
 		{"Capture", (*scene).capture},
 		{"Pushes", (*scene).pushes},
 		{"Emptied", (*scene).emptied},
+		{"Workloads", (*scene).workloads},
 		{"Quiet", (*scene).quiet},
 		{"Goldens", (*scene).goldens},
 	} {
@@ -113,7 +117,7 @@ func (s *scene) startRegistries() {
 	s.Helper()
 	s.consul = lab.StartConsul(s, lab.ConsulOptions{}).Servers[0]
 	zookeeper := lab.StartZooKeeper(s, lab.ZooKeeperOptions{})
-	s.fleet, s.hidden = s.connect(zookeeper, "/dubbo"), s.connect(zookeeper, "/hidden")
+	s.fleet, s.hidden, s.churn = s.connect(zookeeper, "/dubbo"), s.connect(zookeeper, "/hidden"), s.connect(zookeeper, "/churn")
 	s.config = s.TempDir()
 	for name, text := range map[string]string{
 		"consul": fmt.Sprintf(`metadata: {name: consul, namespace: %s}
@@ -131,6 +135,12 @@ spec:
 spec:
   source: {zookeeper: {servers: ["%s"], layouts: [{type: DubboInterface, root: /hidden}]}}
 `, dubboNamespace, zookeeper.Addr),
+		"churn": fmt.Sprintf(`metadata: {name: churn, namespace: %s}
+spec:
+  source: {zookeeper: {servers: ["%s"], layouts: [{type: DubboInterface, root: /churn}]}}
+  endpoints: {mode: WorkloadEntry, copyLabels: [application]}
+  output: {exportTo: ["*"]}
+`, churnNamespace, zookeeper.Addr),
 	} {
 		text = "apiVersion: registry-bridge.io/v1alpha1\nkind: Registry\n" + text
 		if err := os.WriteFile(filepath.Join(s.config, name+".yaml"), []byte(text), 0o600); err != nil {
@@ -186,7 +196,7 @@ func (s *scene) entries(namespace string) dynamic.ResourceInterface {
 func (s *scene) published(ctx context.Context) map[string]*unstructured.Unstructured {
 	s.Helper()
 	all := map[string]*unstructured.Unstructured{}
-	for _, namespace := range []string{consulNamespace, dubboNamespace} {
+	for _, namespace := range []string{consulNamespace, dubboNamespace, churnNamespace} {
 		list, err := s.entries(namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			s.Fatal(err)

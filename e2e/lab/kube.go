@@ -37,12 +37,16 @@ const (
 	bridgeToken = "bridge"
 )
 
-// auditPolicy lets the API server note who writes objects of Istio.
+// replicas are users like bridge, one for each replica of a bridge, so that the audit log tells them apart. Each user's token is its name.
+func replicas() []string { return []string{"replica-0", "replica-1", "replica-2"} }
+
+// auditPolicy lets the API server note who writes objects of Istio, and who holds a Lease.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
 - {level: Metadata, verbs: [create, update, patch, delete, deletecollection], resources: [{group: networking.istio.io}]}
+- {level: Metadata, verbs: [create, update, patch], resources: [{group: coordination.k8s.io, resources: [leases]}]}
 - {level: None}
 `
 
@@ -102,8 +106,12 @@ func (k *Kube) writeFiles(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	tokens := kubeToken + `,admin,admin,"system:masters"` + "\n" + bridgeToken + ",bridge,bridge\n"
+	for _, user := range replicas() {
+		tokens += user + "," + user + "," + user + ",bridges\n"
+	}
 	for name, text := range map[string][]byte{
-		"tokens.csv":        []byte(kubeToken + `,admin,admin,"system:masters"` + "\n" + bridgeToken + ",bridge,bridge\n"),
+		"tokens.csv":        []byte(tokens),
 		"audit.yaml":        []byte(auditPolicy),
 		"sa.key":            pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}),
 		"sa.pub":            pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}),
@@ -114,6 +122,19 @@ func (k *Kube) writeFiles(t testing.TB) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// Replicas returns the users that replicas of a bridge may be, and for each a kubeconfig. They belong to the group "bridges".
+func (k *Kube) Replicas(t testing.TB) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	for _, user := range replicas() {
+		files[user] = filepath.Join(k.dir, user+".kubeconfig")
+		if err := os.WriteFile(files[user], []byte(kubeconfig(k.url, user)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
 }
 
 // KubeconfigFor renders a kubeconfig with which the bridge's user reaches an API server, or a proxy before it.

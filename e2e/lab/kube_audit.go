@@ -10,8 +10,10 @@ import (
 	"time"
 )
 
-// KubeWrite is one request that would write an object of Istio, as the API server's audit log has it.
+// KubeWrite is one request that would write an object of Istio or a Lease, as the API server's audit log has it.
 type KubeWrite struct {
+	// Resource is the kind of the object in the plural, as in "serviceentries".
+	Resource string
 	// Verb is create, update, patch, delete or deletecollection.
 	Verb string
 	// User is who asked: "admin" for the test, "bridge" for a bridge with BridgeKubeconfig.
@@ -19,11 +21,18 @@ type KubeWrite struct {
 	Namespace, Name string
 	// Code is how the API server answered.
 	Code int
-	At   time.Time
+	// Asked is when the request came, At when it was answered.
+	Asked, At time.Time
 }
 
-// Writes returns all that the API server was asked to write so far, in a namespace by a user, in the order of its answers.
+// Writes returns all objects of Istio that the API server was asked to write so far, in a namespace by a user, in the order of its answers.
 func (k *Kube) Writes(t testing.TB, namespace, user string) []KubeWrite {
+	t.Helper()
+	return slices.DeleteFunc(k.Audit(t, namespace), func(w KubeWrite) bool { return w.Resource == "leases" || w.User != user })
+}
+
+// Audit returns all that the API server was asked to write so far in a namespace, Leases too, in the order of its answers.
+func (k *Kube) Audit(t testing.TB, namespace string) []KubeWrite {
 	t.Helper()
 	file, err := os.Open(filepath.Join(k.dir, "audit.log"))
 	if err != nil {
@@ -38,21 +47,22 @@ func (k *Kube) Writes(t testing.TB, namespace, user string) []KubeWrite {
 			Verb string
 			User struct{ Username string }
 			// ObjectRef says about which object it was.
-			ObjectRef struct{ Namespace, Name string }
+			ObjectRef struct{ Resource, Namespace, Name string }
 			// ResponseStatus is how it was answered.
-			ResponseStatus struct{ Code int }
-			StageTimestamp time.Time
+			ResponseStatus           struct{ Code int }
+			RequestReceivedTimestamp time.Time
+			StageTimestamp           time.Time
 		}
 		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
 			continue // The last line may still be under way.
 		}
 		writes = append(writes, KubeWrite{
-			Verb: event.Verb, User: event.User.Username, Namespace: event.ObjectRef.Namespace, Name: event.ObjectRef.Name,
-			Code: event.ResponseStatus.Code, At: event.StageTimestamp,
+			Resource: event.ObjectRef.Resource, Verb: event.Verb, User: event.User.Username, Namespace: event.ObjectRef.Namespace, Name: event.ObjectRef.Name,
+			Code: event.ResponseStatus.Code, Asked: event.RequestReceivedTimestamp, At: event.StageTimestamp,
 		})
 	}
 	if err := lines.Err(); err != nil {
 		t.Fatal(err)
 	}
-	return slices.DeleteFunc(writes, func(w KubeWrite) bool { return w.Namespace != namespace || w.User != user })
+	return slices.DeleteFunc(writes, func(w KubeWrite) bool { return w.Namespace != namespace })
 }

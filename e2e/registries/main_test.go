@@ -63,6 +63,8 @@ func TestRegistries(t *testing.T) {
 	c, client := k.Kubectl(t), k.Client(t)
 	c.Run(t, "apply", "--server-side", "-f", crdFile)
 	c.Run(t, "wait", "--for=condition=Established", "--timeout=60s", "crd/registries.registry-bridge.io")
+	// What rights it needs is the business of other tests.
+	c.Run(t, "create", "clusterrolebinding", "bridge", "--clusterrole=cluster-admin", "--user=bridge")
 	for _, test := range []struct {
 		name string
 		run  func(*scene)

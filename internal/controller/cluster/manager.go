@@ -176,7 +176,7 @@ func (m *Manager) Run(ctx context.Context, parts *Parts) error {
 	if err := m.watch(); err != nil {
 		return err
 	}
-	runnables := []manager.Runnable{statuses}
+	runnables := []manager.Runnable{statuses, manager.RunnableFunc(m.tell)}
 	for _, part := range parts.Always {
 		runnables = append(runnables, always(part))
 	}
@@ -193,6 +193,14 @@ func (m *Manager) Run(ctx context.Context, parts *Parts) error {
 		return fmt.Errorf("%w: %w", ErrLost, err)
 	}
 	return err
+}
+
+// tell tells the operator who leads.
+func (m *Manager) tell(ctx context.Context) error {
+	m.opts.Logger.Info("this replica leads now", "identity", m.lease.Identity())
+	<-ctx.Done()
+	m.opts.Logger.Info("this replica leads no more", "identity", m.lease.Identity())
+	return nil
 }
 
 // led reports whether this process was elected.

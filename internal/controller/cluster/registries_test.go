@@ -62,7 +62,9 @@ func newRig(registries ...v1alpha1.Registry) *rig {
 	r := &rig{objects: &objects{registries: registries}}
 	r.Registries = &cluster.Registries{
 		Client: r.objects, Logger: slog.New(slog.DiscardHandler), FreezeName: types.NamespacedName{Namespace: "system", Name: "bridge-freeze"},
-		Apply: func(_ context.Context, registries []v1alpha1.Registry, frozen bool) { r.applied, r.frozen = registries, frozen },
+		Apply: func(_ context.Context, registries []v1alpha1.Registry, frozen bool) {
+			r.applied, r.frozen = registries, frozen
+		},
 	}
 	return r
 }

@@ -106,12 +106,12 @@ func (k *Kube) writeFiles(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tokens := kubeToken + `,admin,admin,"system:masters"` + "\n" + bridgeToken + ",bridge,bridge\n"
+	tokens := []string{kubeToken + `,admin,admin,"system:masters"`, bridgeToken + ",bridge,bridge"}
 	for _, user := range replicas() {
-		tokens += user + "," + user + "," + user + ",bridges\n"
+		tokens = append(tokens, user+","+user+","+user+",bridges")
 	}
 	for name, text := range map[string][]byte{
-		"tokens.csv":        []byte(tokens),
+		"tokens.csv":        []byte(strings.Join(tokens, "\n") + "\n"),
 		"audit.yaml":        []byte(auditPolicy),
 		"sa.key":            pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}),
 		"sa.pub":            pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}),

@@ -100,6 +100,7 @@ func going(r *v1alpha1.Registry) {
 	r.DeletionTimestamp = new(metav1.NewTime(noon()))
 	r.Finalizers = []string{cluster.Finalizer}
 }
+
 func broken(r *v1alpha1.Registry) {
 	r.Generation++
 	r.Spec.Source.ZooKeeper = &v1alpha1.ZooKeeper{Servers: []string{"not a server"}}

@@ -106,7 +106,7 @@ func newBridge(o bridgeOptions) *bridge {
 		drift: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "registry_bridge", Name: "source_drift_total",
 			Help: "Nodes that a full listing found and that the watches had missed.",
-		}, []string{"namespace", "registry", "source"}),
+		}, []string{"registry", "source"}),
 	}
 	b.engine = engine.New(engine.Deps{
 		Store: b.store, Output: o.output, Translate: translate.NewTranslator().Translate, Compute: plan.Compute,
@@ -116,7 +116,7 @@ func newBridge(o bridgeOptions) *bridge {
 	b.controller = controller.New(controller.Deps{
 		Store: b.store, Configure: b.engine.Configure, NewSource: sources.New, Instance: o.instance, Announced: o.announced, Logger: o.log,
 	})
-	b.metrics.MustRegister(b.drift)
+	b.metrics.MustRegister(b.drift, buildInfo())
 	return b
 }
 
@@ -124,5 +124,5 @@ func newBridge(o bridgeOptions) *bridge {
 func Metrics() []prometheus.Collector {
 	b := newBridge(bridgeOptions{output: nothing{}, secrets: controller.SecretsDir(""), log: slog.New(slog.DiscardHandler)})
 	f := newFiles(nil, b)
-	return append(f.metrics(), b.drift, b.engine.Metrics())
+	return append(f.metrics(), b.drift, b.engine.Metrics(), buildInfo(), newStatusWrites())
 }

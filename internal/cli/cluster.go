@@ -62,8 +62,10 @@ func runCluster(cmd *cobra.Command, f *runFlags, log *slog.Logger) error {
 	if f.cluster.namespace != "" {
 		namespace = f.cluster.namespace
 	}
+	statusWrites := newStatusWrites()
 	manager, err := cluster.New(cluster.Options{
 		Config: config, Namespace: namespace, Name: f.cluster.name, Namespaces: f.cluster.namespaces, Election: f.cluster.election, Logger: log,
+		StatusWrites: statusWrites,
 	})
 	if err != nil {
 		return err
@@ -77,6 +79,7 @@ func runCluster(cmd *cobra.Command, f *runFlags, log *slog.Logger) error {
 	replica := &replica{bridge: b, manager: manager, output: out, life: ctx}
 	if f.listen != "" {
 		b.metrics.MustRegister(configMetrics(replica.configuration)...)
+		b.metrics.MustRegister(leaderMetric(manager.Leads), statusWrites)
 		if err := b.listen(ctx, group, f.listen, status.Options{
 			State: b.engine.State, LastTurn: replica.lastTurn, Configuration: replica.configuration, Ready: replica.ready,
 		}); err != nil {

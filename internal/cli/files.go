@@ -5,8 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/registry-bridge/registry-bridge/api/v1alpha1"
 	"github.com/registry-bridge/registry-bridge/internal/controller/file"
 	"github.com/registry-bridge/registry-bridge/internal/status"
@@ -58,26 +56,4 @@ func (f *files) configuration() status.Configuration {
 		c.Problems = append(c.Problems, p.String())
 	}
 	return c
-}
-
-// metrics are the gauges about the configuration.
-func (f *files) metrics() []prometheus.Collector { return configMetrics(f.configuration) }
-
-// configMetrics are the gauges about a configuration.
-func configMetrics(configuration func() status.Configuration) []prometheus.Collector {
-	gauge := func(name, help string, value func() float64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "registry_bridge", Name: name, Help: help}, value)
-	}
-	return []prometheus.Collector{
-		gauge("config_problems", "Problems in the configuration; the last good one is in use while there are any.", func() float64 {
-			return float64(len(configuration().Problems))
-		}),
-		gauge("config_loaded_timestamp_seconds", "When the configuration was last loaded, 0 for never.", func() float64 {
-			loaded := configuration().Loaded
-			if loaded.IsZero() {
-				return 0
-			}
-			return float64(loaded.UnixMilli()) / 1000
-		}),
-	}
 }

@@ -22,7 +22,7 @@ func (s Sources) newZooKeeper(spec SourceSpec) source.Source {
 	}
 	cfg.Logger = s.logger(spec)
 	if s.Drift != nil {
-		drift := s.Drift.WithLabelValues(spec.Namespace, spec.Registry, string(spec.ID))
+		drift := s.Drift.WithLabelValues(spec.Namespace+"/"+spec.Registry, string(spec.ID))
 		cfg.Drift = func(nodes int) { drift.Add(float64(nodes)) }
 	}
 	if z.Auth != nil && z.Auth.DigestSecretRef != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -61,6 +62,8 @@ type Options struct {
 	Namespaces []string
 	Election   Election
 	Logger     *slog.Logger
+	// StatusWrites counts the writes of the status of Registries by result; nil counts nothing.
+	StatusWrites *prometheus.CounterVec
 }
 
 // Manager connects the bridge with an API server: Registries and freeze come in, status and Events go out, and only the leader works.
@@ -171,7 +174,7 @@ func (m *Manager) Run(ctx context.Context, parts *Parts) error {
 	m.registries.Apply = parts.Apply
 	statuses := &Statuses{
 		Client: m.manager.GetClient(), Events: m.manager.GetEventRecorder(FieldManager), Logger: m.opts.Logger,
-		State: parts.State, Set: m.Set, Cluster: parts.Cluster, Workloads: parts.Workloads,
+		State: parts.State, Set: m.Set, Cluster: parts.Cluster, Workloads: parts.Workloads, Writes: m.opts.StatusWrites,
 	}
 	if err := m.watch(); err != nil {
 		return err

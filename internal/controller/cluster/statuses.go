@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -57,6 +58,8 @@ type Statuses struct {
 	// Workloads says what is known of the pods in a namespace; nil for nothing.
 	Workloads func(namespace string) Workloads
 	Logger    *slog.Logger
+	// Writes counts the writes of status by result (ok, error); nil counts nothing.
+	Writes *prometheus.CounterVec
 
 	written map[types.UID]*written
 }
@@ -117,7 +120,9 @@ func (s *Statuses) write(ctx context.Context, last *written, seen *v1alpha1.Regi
 	if equality.Semantic.DeepEqual(last.status, next) || sameStates(&last.status, &next) && now.Sub(last.at) < countInterval {
 		return
 	}
-	if err := s.apply(ctx, seen, &next); err != nil {
+	err := s.apply(ctx, seen, &next)
+	s.count(err)
+	if err != nil {
 		if ctx.Err() == nil && !last.failed && client.IgnoreNotFound(err) != nil {
 			s.Logger.Warn("the status of a Registry cannot be written, it is tried again",
 				"namespace", seen.Namespace, "registry", seen.Name, "error", err)
@@ -127,6 +132,17 @@ func (s *Statuses) write(ctx context.Context, last *written, seen *v1alpha1.Regi
 	}
 	s.tell(seen, last.status.Conditions, next.Conditions)
 	last.status, last.at, last.failed = next, now, false
+}
+
+// count counts a write of a status. One of a Registry that is gone meanwhile has not failed.
+func (s *Statuses) count(err error) {
+	switch {
+	case s.Writes == nil:
+	case client.IgnoreNotFound(err) != nil:
+		s.Writes.WithLabelValues("error").Inc()
+	default:
+		s.Writes.WithLabelValues("ok").Inc()
+	}
 }
 
 // sameStates reports whether two statuses differ in numbers and texts only.

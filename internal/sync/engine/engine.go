@@ -131,7 +131,7 @@ func (e *Engine) Configure(c *Config) {
 // State returns what the last cycle saw and did. It is never nil and never changed; its Cycle is 0 before the first cycle.
 func (e *Engine) State() *State { return e.state.Load() }
 
-// LastTurn returns when the loop last finished a turn, whatever came of it; when the engine was made before the first. Turns follow each
+// LastTurn returns when the loop last finished a turn, whatever came of it; before the first, when Run began. Turns follow each
 // other by at most 30 s and the time of one, so a much older one means that the loop is stuck.
 func (e *Engine) LastTurn() time.Time { return time.Unix(0, e.lastTurn.Load()) }
 
@@ -147,6 +147,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 		defer e.deps.Registerer.Unregister(e.metrics)
 	}
+	e.lastTurn.Store(time.Now().UnixNano()) // One that was made long ago, and waited for its lease, is not stuck.
 	for {
 		next, ok := e.turnCycle(ctx)
 		if !ok || !e.await(ctx, next) {

@@ -15,6 +15,7 @@ import (
 	"github.com/registry-bridge/registry-bridge/internal/source"
 	"github.com/registry-bridge/registry-bridge/internal/sync/engine"
 	"github.com/registry-bridge/registry-bridge/internal/sync/output"
+	"github.com/registry-bridge/registry-bridge/internal/sync/output/outputtest"
 	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
 	"github.com/registry-bridge/registry-bridge/internal/sync/store"
 	"github.com/registry-bridge/registry-bridge/internal/translate"
@@ -59,34 +60,46 @@ registry_bridge_changes_waiting 1
 # HELP registry_bridge_dropped Services and instances that are not published, by reason.
 # TYPE registry_bridge_dropped gauge
 registry_bridge_dropped{reason="AddressNotIP",registry="registry/zk"} 2
+# HELP registry_bridge_endpoints Endpoints of the source in the output, including those that only a guard keeps.
+# TYPE registry_bridge_endpoints gauge
+registry_bridge_endpoints{registry="registry/zk",source="zk.00000001"} 2
+# HELP registry_bridge_failing_objects Objects whose last write failed and is tried again, by result (conflict, refused, taken, unavailable).
+# TYPE registry_bridge_failing_objects gauge
+registry_bridge_failing_objects{result="conflict"} 0
+registry_bridge_failing_objects{result="refused"} 1
+registry_bridge_failing_objects{result="taken"} 0
+registry_bridge_failing_objects{result="unavailable"} 0
+# HELP registry_bridge_frozen 1 while nothing is written because somebody froze the bridge.
+# TYPE registry_bridge_frozen gauge
+registry_bridge_frozen 0
 # HELP registry_bridge_held Removals, or additions over a limit, that a guard holds back.
 # TYPE registry_bridge_held gauge
-registry_bridge_held{guard="MassRemoval",source="zk.00000001"} 2
+registry_bridge_held{guard="MassRemoval",registry="registry/zk",source="zk.00000001"} 2
 # HELP registry_bridge_instances Instances that the source holds, usable or not.
 # TYPE registry_bridge_instances gauge
-registry_bridge_instances{namespace="registry",registry="zk",source="zk.00000001"} 3
+registry_bridge_instances{registry="registry/zk",source="zk.00000001"} 3
 # HELP registry_bridge_output_up 1 while the output takes writes.
 # TYPE registry_bridge_output_up gauge
 registry_bridge_output_up 1
 # HELP registry_bridge_services Services that the source holds.
 # TYPE registry_bridge_services gauge
-registry_bridge_services{namespace="registry",registry="zk",source="zk.00000001"} 2
+registry_bridge_services{registry="registry/zk",source="zk.00000001"} 2
 # HELP registry_bridge_source_changes_total Changes of services told by the registry.
 # TYPE registry_bridge_source_changes_total counter
-registry_bridge_source_changes_total{namespace="registry",registry="zk",source="zk.00000001"} 2
+registry_bridge_source_changes_total{registry="registry/zk",source="zk.00000001"} 2
 # HELP registry_bridge_source_failing_units Units that cannot be read or understood.
 # TYPE registry_bridge_source_failing_units gauge
-registry_bridge_source_failing_units{namespace="registry",registry="zk",source="zk.00000001"} 1
+registry_bridge_source_failing_units{registry="registry/zk",source="zk.00000001"} 1
 # HELP registry_bridge_source_hint 1 for each thing about a source that would work better with another configuration.
 # TYPE registry_bridge_source_hint gauge
-registry_bridge_source_hint{namespace="registry",reason="ConnectionLimit",registry="zk",source="zk.00000001"} 1
+registry_bridge_source_hint{reason="ConnectionLimit",registry="registry/zk",source="zk.00000001"} 1
 # HELP registry_bridge_source_synced 1 while the source has finished a full listing and watches.
 # TYPE registry_bridge_source_synced gauge
-registry_bridge_source_synced{namespace="registry",registry="zk",source="zk.00000001"} 1
+registry_bridge_source_synced{registry="registry/zk",source="zk.00000001"} 1
 # HELP registry_bridge_source_up 1 while the connection to the registry works.
 # TYPE registry_bridge_source_up gauge
-registry_bridge_source_up{namespace="registry",registry="zk",source="zk.00000001"} 1
-# HELP registry_bridge_writes_total Writes to the output by operation and result (ok, conflict, refused, unavailable).
+registry_bridge_source_up{registry="registry/zk",source="zk.00000001"} 1
+# HELP registry_bridge_writes_total Writes to the output by operation and result (ok, conflict, refused, taken, unavailable).
 # TYPE registry_bridge_writes_total counter
 registry_bridge_writes_total{op="create",result="ok"} 1
 registry_bridge_writes_total{op="create",result="refused"} 1
@@ -202,6 +215,60 @@ func TestMetricsOfASourceGoWithIt(t *testing.T) {
 		h.stop()
 		if got := len(h.values()); got != 0 {
 			t.Errorf("%d metrics after Run", got)
+		}
+	})
+}
+
+// TestMetricsOfWhatAPersonStopped: a freeze and the modes of Registries, and whose the holds are of a source that is not configured.
+func TestMetricsOfWhatAPersonStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, func(d *engine.Deps) {
+			d.Compute = func(in plan.Input) plan.Plan {
+				return plan.Plan{Held: []plan.Hold{{ID: "h-1", Key: in.Live[0].Object.Key, Source: "gone.1", Guard: reason.Orphan, Since: in.Now}}}
+			}
+		})
+		left := outputtest.Object("left", "10.0.0.1")
+		h.memory.Write(t.Context(), plan.Plan{Apply: []plan.Change{{Op: plan.Create, Key: left.Key, Object: left}}})
+		h.engine.Configure(&engine.Config{
+			Options: &translate.Options{Instance: outputtest.Instance}, Frozen: true,
+			Policies: []plan.Policy{{Namespace: "registry", Name: "zk", Mode: plan.Pause}},
+		})
+		h.run()
+		h.after(time.Second)
+		want := `
+# HELP registry_bridge_frozen 1 while nothing is written because somebody froze the bridge.
+# TYPE registry_bridge_frozen gauge
+registry_bridge_frozen 1
+# HELP registry_bridge_held Removals, or additions over a limit, that a guard holds back.
+# TYPE registry_bridge_held gauge
+registry_bridge_held{guard="Orphan",registry="registry/zk",source="gone.1"} 1
+# HELP registry_bridge_registry_mode 1 for the mode of each Registry: Active, Observe or Paused.
+# TYPE registry_bridge_registry_mode gauge
+registry_bridge_registry_mode{mode="Paused",registry="registry/zk"} 1
+`
+		names := []string{"registry_bridge_frozen", "registry_bridge_held", "registry_bridge_registry_mode"}
+		if err := testutil.GatherAndCompare(h.registry, strings.NewReader(want), names...); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestLastTurnOfALateStart: a replica that waited for its lease for days does not look stuck when it begins to work.
+func TestLastTurnOfALateStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		release := make(chan struct{})
+		h.memory.Break(outputtest.Faults{Live: func() error { <-release; return nil }})
+		h.after(72 * time.Hour)
+		h.start()
+		h.after(time.Second)
+		if age := time.Since(h.engine.LastTurn()); age > time.Second {
+			t.Errorf("the loop seems stuck since %s", age)
+		}
+		close(release)
+		h.after(time.Second)
+		if got, want := h.values()["registry_bridge_last_turn_timestamp_seconds"], float64(h.engine.LastTurn().UnixMilli())/1000; got != want {
+			t.Errorf("last turn at %f, want %f", got, want)
 		}
 	})
 }

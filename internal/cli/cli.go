@@ -66,7 +66,7 @@ func NewCommand(colour bool) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newRunCommand(), newPlanCommand(colour), newValidateCommand(), newVersionCommand())
+	root.AddCommand(newRunCommand(), newPlanCommand(colour), newValidateCommand(), newLeaveCommand(), newVersionCommand())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %q", err, cmd.CommandPath()+" --help")
 	})

@@ -35,8 +35,13 @@ type outputFlags struct {
 
 // register adds the flags that all commands share. The flag for the kind is the command's own: plan has another meaning for --output.
 func (f *outputFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.dir, "output-dir", "", "`DIR` with the objects, one YAML file each, as istiod reads it with configSources fs://")
+	f.registerKube(cmd)
+}
+
+// registerKube adds the flags that say how to reach an API server.
+func (f *outputFlags) registerKube(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.dir, "output-dir", "", "`DIR` with the objects, one YAML file each, as istiod reads it with configSources fs://")
 	flags.StringVar(&f.kubeconfig, "kubeconfig", "",
 		"`FILE` that says how to reach the Kubernetes API server; without it $KUBECONFIG, ~/.kube/config, or the pod's service account")
 	flags.StringVar(&f.context, "context", "", "`NAME` of the context in the kubeconfig; by default its current one")

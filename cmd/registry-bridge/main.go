@@ -18,5 +18,7 @@ func main() {
 	context.AfterFunc(ctx, stop)
 	// See https://no-color.org: the variable switches colours off whatever its value.
 	colour := term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "" //nolint:forbidigo // A convention of terminals, no configuration.
-	os.Exit(cli.Main(ctx, os.Args[1:], cli.Streams{Out: os.Stdout, Err: os.Stderr, Colour: colour}))
+	os.Exit(cli.Main(ctx, os.Args[1:], cli.Streams{
+		Out: os.Stdout, Err: os.Stderr, In: os.Stdin, Colour: colour, Interactive: term.IsTerminal(int(os.Stdin.Fd())), Program: os.Args[0],
+	}))
 }

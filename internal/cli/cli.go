@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,16 +32,21 @@ var errReported = errors.New("reported")
 type Streams struct {
 	// Out is for what was asked for, Err for errors and logs.
 	Out, Err io.Writer
-	// Colour says that Out is a terminal that wants colours.
-	Colour bool
+	// In is where answers are read from; nil for nowhere.
+	In io.Reader
+	// Colour says that Out is a terminal that wants colours, Interactive that In is one, so that somebody can be asked.
+	Colour, Interactive bool
+	// Program is the path by which this program was called. As kubectl-registry_bridge it is a plugin of kubectl, and calls itself that.
+	Program string
 }
 
 // Main runs the command line args (without the program's name) and returns the exit code. The end of ctx asks the command to stop.
 func Main(ctx context.Context, args []string, streams Streams) int {
-	root := NewCommand(streams.Colour) //nolint:contextcheck // The commands get ctx from ExecuteContext.
+	root := NewCommand(streams) //nolint:contextcheck // The commands get ctx from ExecuteContext.
 	root.SetArgs(args)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.Err)
+	root.SetIn(streams.In)
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:
@@ -53,8 +59,9 @@ func Main(ctx context.Context, args []string, streams Streams) int {
 	return ExitError
 }
 
-// NewCommand returns the root command; colour says that its output may be coloured. The reference pages are generated from it.
-func NewCommand(colour bool) *cobra.Command {
+// NewCommand returns the root command; of streams it needs what they say of terminals and of the program's name. The reference pages are
+// generated from it.
+func NewCommand(streams Streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "registry-bridge",
 		Short: "Bridges service registries into Istio",
@@ -66,17 +73,35 @@ func NewCommand(colour bool) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newRunCommand(), newPlanCommand(colour), newValidateCommand(), newLeaveCommand(), newVersionCommand())
+	root.AddCommand(
+		newRunCommand(), newPlanCommand(streams.Colour), newValidateCommand(), newLeaveCommand(), newVersionCommand(),
+		newFreezeCommand(), newUnfreezeCommand(), newPauseCommand(), newResumeCommand(), newReleaseCommand(), newPurgeCommand(streams.Interactive),
+	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %q", err, cmd.CommandPath()+" --help")
 	})
+	if strings.TrimSuffix(filepath.Base(streams.Program), ".exe") == plugin {
+		asPlugin(root)
+	}
 	return root
 }
 
-// needs checks the number of arguments and says what is missing in words.
-func needs(least int, what string) cobra.PositionalArgs {
+// plugin is the name under which kubectl finds this program as its command "registry-bridge": it turns each dash of a command into an
+// underscore in the name of the file.
+const plugin = "kubectl-registry_bridge"
+
+// asPlugin makes the commands call themselves what a user of kubectl types.
+func asPlugin(root *cobra.Command) {
+	root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl " + root.Name()}
+	for _, cmd := range root.Commands() {
+		cmd.Example = strings.ReplaceAll(cmd.Example, "  "+root.Name()+" ", "  kubectl "+root.Name()+" ")
+	}
+}
+
+// needs checks that there are arguments, and says what is missing in words.
+func needs(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) < least {
+		if len(args) == 0 {
 			return fmt.Errorf("%s needs %s; see %q", cmd.CommandPath(), what, cmd.CommandPath()+" --help")
 		}
 		return nil

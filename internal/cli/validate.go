@@ -21,7 +21,7 @@ func newValidateCommand() *cobra.Command {
 		Example: lines(
 			"  registry-bridge validate examples/zookeeper-dubbo.yaml",
 			"  registry-bridge validate /etc/registry-bridge"),
-		Args: needs(1, "at least one file or folder"),
+		Args: needs("at least one file or folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set := file.Load(args)
 			if len(set.Problems) > 0 {

@@ -157,15 +157,15 @@ func guards() []Info {
 		},
 		{
 			Orphan, Guard, "No Registry is configured any more for what is published, and deletionPolicy was Retain.",
-			"Configure a Registry of the same name to adopt the objects, or delete them by hand.",
+			"Configure a Registry of the same name to adopt the objects, or delete them with registry-bridge purge --orphans.",
 		},
 		{
 			Paused, Guard, "The Registry has mode: Paused.",
-			"Set mode: Active when writing may go on.",
+			"Set mode: Active when writing may go on (registry-bridge resume).",
 		},
 		{
 			Frozen, Guard, "All writing was stopped by an operator.",
-			"Resume writing when it may go on.",
+			"Resume writing when it may go on (registry-bridge unfreeze).",
 		},
 		{
 			Observed, Guard, "The Registry has mode: Observe: changes are planned, not written.",
@@ -173,7 +173,7 @@ func guards() []Info {
 		},
 		{
 			ConfirmRemoval, Guard, "An edit of the configuration would delete more than 30 % (and more than 10) of the Registry's objects.",
-			"Undo the edit; or, when the removal is meant, name the hold's id in the annotation registry-bridge.io/release of the Registry.",
+			"Undo the edit; or, when the removal is meant, release it: registry-bridge release, which names the hold's id in the Registry's annotation registry-bridge.io/release.",
 		},
 		{
 			PortOverlap, Guard, "A configured port changed; the old one stays beside the new one for a while.",

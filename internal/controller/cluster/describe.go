@@ -135,6 +135,9 @@ func frozen(freeze *Freeze) string {
 	if !freeze.Since.IsZero() {
 		message += " since " + freeze.Since.UTC().Format(time.RFC3339)
 	}
+	if freeze.By != "" {
+		message += " by " + freeze.By
+	}
 	if freeze.Reason != "" {
 		message += ": " + freeze.Reason
 	}

@@ -17,6 +17,7 @@ const FreezeSuffix = "-freeze"
 const (
 	freezeFrozen = "frozen"
 	freezeReason = "reason"
+	freezeBy     = "by"
 	freezeSince  = "since"
 	freezeLeave  = "leaving"
 )
@@ -26,6 +27,8 @@ type Freeze struct {
 	// Reason is what the person who froze wrote, may be empty. Since is when, zero when it is not noted.
 	Reason string
 	Since  time.Time
+	// By is who froze, as the API server knows the person; may be empty.
+	By string
 	// Leaving says that the bridge is being uninstalled: it takes its finalizers from all Registries, so that none waits for a bridge
 	// that is not there any more.
 	Leaving bool
@@ -41,7 +44,7 @@ func ReadFreeze(m *corev1.ConfigMap) *Freeze {
 	if err != nil {
 		since = time.Time{}
 	}
-	return &Freeze{Reason: m.Data[freezeReason], Since: since, Leaving: m.Data[freezeLeave] == "true"}
+	return &Freeze{Reason: m.Data[freezeReason], Since: since, By: m.Data[freezeBy], Leaving: m.Data[freezeLeave] == "true"}
 }
 
 // WriteFreeze returns the ConfigMap that freezes the installation of this name, or ends that when freeze is nil. It is changed rather than
@@ -54,6 +57,9 @@ func WriteFreeze(namespace, name string, freeze *Freeze) *corev1.ConfigMap {
 	}
 	if freeze != nil {
 		m.Data = map[string]string{freezeFrozen: "true", freezeReason: freeze.Reason, freezeSince: freeze.Since.UTC().Format(time.RFC3339)}
+		if freeze.By != "" {
+			m.Data[freezeBy] = freeze.By
+		}
 		if freeze.Leaving {
 			m.Data[freezeLeave] = "true"
 		}

@@ -163,6 +163,7 @@ generate: $(call TOOL,controller-gen) ## Generate what is generated from Go type
 .PHONY: golden
 golden: ## Rewrite the golden files of all packages that have some; look at the diff.
 	$(GO) test $$(grep -rlE --include='*_test.go' 'flag\.Bool\("update"' api internal cmd | xargs -r -n1 dirname | sort -u | sed 's|^|./|') -update
+	cd e2e && $(GO) test ./chart -run '^TestGolden$$' -update
 
 .PHONY: tidy
 tidy: ## Tidy go.mod and go.sum of all modules.

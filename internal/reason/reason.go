@@ -65,6 +65,7 @@ const (
 	WeightClamped     Reason = "WeightClamped"
 	EndpointModeFixed Reason = "EndpointModeFixed"
 	LabelWithheld     Reason = "LabelWithheld"
+	IdentityUnknown   Reason = "IdentityUnknown"
 )
 
 // Which guard holds a removal. The order is that of the design's table of guards.

@@ -10,7 +10,8 @@ import (
 	"github.com/registry-bridge/registry-bridge/internal/reason"
 )
 
-// draft is what one service means by itself: it depends on the service and on its Registry only, so it is made once for both.
+// draft is what one service means by itself: it depends on the service, on its Registry, and on the pods at its addresses only, so it is
+// made once for all of them.
 type draft struct {
 	svc *model.Service
 	reg *Registry
@@ -48,6 +49,8 @@ type candidate struct {
 	// weight is in Istio's scale.
 	weight            uint32
 	locality, network string
+	// identity is that of the pod at the address, empty when there is none with a sidecar.
+	identity string
 }
 
 // place is where an endpoint listens.
@@ -65,7 +68,7 @@ func (c *candidate) place() place {
 }
 
 // newDraft drafts a service.
-func newDraft(svc *model.Service, reg *Registry, src *Source) *draft {
+func newDraft(svc *model.Service, reg *Registry, src *Source, pods *Pods) *draft {
 	d := &draft{svc: svc, reg: reg, src: src, settings: reg.settingsOf(svc.Ref.Name)}
 	host, f := reg.hostOf(svc, src, d.settings.host)
 	d.host = host
@@ -78,7 +81,10 @@ func newDraft(svc *model.Service, reg *Registry, src *Source) *draft {
 		d.report("", *f)
 		return d
 	}
-	d.addInstances()
+	if reg.Output.External {
+		pods = nil // Clients do not use the mesh's mutual TLS there.
+	}
+	d.addInstances(pods)
 	return d
 }
 
@@ -130,6 +136,7 @@ func (p *pool[T]) share(s []T) []T {
 // drafting is the working state of one draft.
 type drafting struct {
 	*draft
+	pods   *Pods
 	keys   []string
 	offers []offer
 	labels []Label
@@ -138,8 +145,8 @@ type drafting struct {
 	sharedLabels pool[Label]
 }
 
-func (d *draft) addInstances() {
-	work := drafting{draft: d, keys: copiedKeys(d.reg.Endpoints.CopyLabels)}
+func (d *draft) addInstances(pods *Pods) {
+	work := drafting{draft: d, pods: pods, keys: copiedKeys(d.reg.Endpoints.CopyLabels)}
 	d.candidates = make([]candidate, 0, len(d.svc.Instances))
 	for i := range d.svc.Instances {
 		work.add(&d.svc.Instances[i])
@@ -190,9 +197,11 @@ func (d *drafting) add(inst *model.Instance) {
 		return
 	}
 	c.offers = d.sharedOffers.share(offers)
-	c.labels = d.labelsOf(inst)
+	pod, meshed := d.pods.At(c.address)
+	c.identity = pod.Identity
+	c.labels = d.labelsOf(inst, meshed)
 	c.weight = d.weightOf(inst)
-	c.locality = sanitiseLocality(inst.Locality.Region, inst.Locality.Zone, inst.Locality.Subzone)
+	c.locality = cmp.Or(pod.Locality, sanitiseLocality(inst.Locality.Region, inst.Locality.Zone, inst.Locality.Subzone))
 	c.network = d.reg.Output.Network
 	d.candidates = append(d.candidates, c)
 }
@@ -213,8 +222,8 @@ func (d *draft) unusable(inst *model.Instance, addr netip.Addr) *fault {
 	return nil
 }
 
-// labelsOf returns the labels of an instance, sorted and shared.
-func (d *drafting) labelsOf(inst *model.Instance) []Label {
+// labelsOf returns the labels of an instance, sorted and shared; meshed says that it is a pod with a sidecar.
+func (d *drafting) labelsOf(inst *model.Instance, meshed bool) []Label {
 	labels := d.labels[:0]
 	labels = append(labels, Label{LabelSource, string(d.src.ID)})
 	for _, key := range d.keys {
@@ -228,16 +237,23 @@ func (d *drafting) labelsOf(inst *model.Instance) []Label {
 		}
 		labels = append(labels, Label{key, value})
 	}
-	if d.settings.tlsMode != "" {
-		labels = append(labels, Label{labelTLSMode, d.settings.tlsMode})
+	mode := d.settings.tlsMode
+	if mode == "" && meshed {
+		mode = tlsModeIstio
+	}
+	if mode != "" {
+		labels = append(labels, Label{labelTLSMode, mode})
 	}
 	slices.SortFunc(labels, Label.Compare)
 	d.labels = labels
 	return d.sharedLabels.share(labels)
 }
 
-// labelTLSMode tells istiod that an endpoint speaks mutual TLS.
-const labelTLSMode = "security.istio.io/tlsMode"
+// labelTLSMode tells istiod whether an endpoint speaks the mesh's mutual TLS; it does with the value tlsModeIstio.
+const (
+	labelTLSMode = "security.istio.io/tlsMode"
+	tlsModeIstio = "istio"
+)
 
 // Istio's scale of weights: ten is an instance with the registry's default, so that a tenth of it can still be told.
 const (

@@ -31,12 +31,14 @@ type question struct {
 	instance string
 	// selectors are those of the namespace, nil when no endpoint can have a WorkloadEntry.
 	selectors []Selector
+	// lastTLS is what is live of mutual TLS, as long as the pods are not known.
+	lastTLS lastTLS
 }
 
 func (q *question) equal(o *question) bool {
 	return q.claim == o.claim && q.owner == o.owner && q.instance == o.instance && q.prior.equal(&o.prior) &&
 		slices.Equal(q.drafts, o.drafts) && slices.Equal(q.shards, o.shards) &&
-		sameSelectors(q.selectors, o.selectors)
+		sameSelectors(q.selectors, o.selectors) && q.lastTLS.equal(&o.lastTLS)
 }
 
 // entry is the answer: the content of the objects of one host but for what depends on other hosts (address and names of shards).
@@ -46,13 +48,15 @@ type entry struct {
 	// first is the first draft in merge order that contributes.
 	first *draft
 	// registry is the Registry whose output options apply.
-	registry   *Registry
-	mode       EndpointMode
-	dubbo      bool
-	ports      []ServicePort
-	shardsOf   [][]Endpoint
-	origins    []model.Ref
-	registries []string
+	registry *Registry
+	mode     EndpointMode
+	dubbo    bool
+	ports    []ServicePort
+	shardsOf [][]Endpoint
+	// subjectAltNames are the identities of the endpoints.
+	subjectAltNames []string
+	origins         []model.Ref
+	registries      []string
 	// diagnostics and withdrawn do not include those of the drafts.
 	diagnostics []Diagnostic
 	withdrawn   []Withdrawal
@@ -89,6 +93,8 @@ func newEntry(q question) *entry {
 	e.describe(winners, parts)
 	e.chooseMode()
 	e.withhold(located)
+	e.keepTLS(located)
+	e.identify(located)
 	endpoints := e.unique(located)
 	equalWeights(endpoints)
 	if e.mode == WorkloadEntries {
@@ -191,6 +197,8 @@ type located struct {
 	Endpoint
 	draft *draft
 	id    string
+	// identity is that of the pod at the address, empty when it is not known.
+	identity string
 }
 
 // contributing returns the parts that publish the same protocols as the owner, and the owner's.
@@ -235,7 +243,7 @@ func (e *entry) locate(parts []part, owner *part, c *choice) []located {
 					buffer = append(buffer, EndpointPort{c.slots[k].name, numbers[k]})
 				}
 				slices.SortFunc(buffer, EndpointPort.compare)
-				all = append(all, located{draft: d, id: cand.id, Endpoint: Endpoint{
+				all = append(all, located{draft: d, id: cand.id, identity: cand.identity, Endpoint: Endpoint{
 					Address: cand.address, Ports: shared.share(buffer), Labels: cand.labels,
 					Weight: cand.weight, Locality: cand.locality, Network: cand.network,
 				}})

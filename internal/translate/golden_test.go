@@ -32,6 +32,15 @@ type caseIn struct {
 	Live []map[string]any `json:"live,omitempty"`
 	// Selectors are what Services select in namespace mesh, by their names.
 	Selectors map[string]map[string]string `json:"selectors,omitempty"`
+	// Pods are those with a sidecar, by address; without the field nobody looks at pods.
+	Pods map[string]podIn `json:"pods,omitempty"`
+	// PodsUnknown says that pods are looked at, and have not been seen yet.
+	PodsUnknown bool `json:"podsUnknown,omitempty"`
+}
+
+type podIn struct {
+	Identity string `json:"identity"`
+	Locality string `json:"locality,omitempty"`
 }
 
 // registryIn is a Registry. What is left out is what the configuration's defaults say: zookeeper, exported to all, with VIPs.
@@ -247,6 +256,15 @@ func readCase(t *testing.T, file string) (model.Snapshot, map[translate.Key]tran
 			opts.Selectors = map[string][]translate.Selector{}
 		}
 		opts.Selectors["mesh"] = append(opts.Selectors["mesh"], selector)
+	}
+	if in.Pods != nil || in.PodsUnknown {
+		pods := map[string]translate.Pod{}
+		for address, pod := range in.Pods {
+			pods[address] = translate.Pod(pod)
+		}
+		if opts.Pods = translate.NewPods(pods); in.PodsUnknown {
+			opts.Pods = translate.UnknownPods()
+		}
 	}
 	return snap, readLive(t, in.Live), opts
 }

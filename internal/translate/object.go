@@ -44,6 +44,11 @@ const (
 	// manifest writes and reads it, so that those can be told from labels that somebody else added; it is absent without any.
 	AnnotationLabels = "registry-bridge.io/labels"
 
+	// AnnotationIdentities is there when ServiceEntry.SubjectAltNames are ours, so that those can be told from names that somebody else
+	// added. Package manifest writes and reads it. Its value is IdentitiesOfPods.
+	AnnotationIdentities = "registry-bridge.io/identities"
+	IdentitiesOfPods     = "pods"
+
 	// LabelSource is the provenance label of every endpoint; its value is a model.SourceID.
 	LabelSource = "registry-bridge.io/source"
 	// LabelHost is the label by which a ServiceEntry selects its WorkloadEntries; its value is that of HostLabel.
@@ -103,6 +108,9 @@ type ServiceEntry struct {
 	// Location is "MESH_INTERNAL" or "MESH_EXTERNAL"; Resolution is "STATIC".
 	Location, Resolution string
 	ExportTo             []string
+	// SubjectAltNames are the identities that clients accept behind the host, sorted; any of the mesh when empty. They are the same in
+	// all objects of a host.
+	SubjectAltNames []string
 	// Mode says where the endpoints are written. It never changes while a host is live.
 	Mode EndpointMode
 	// Selector is the value of LabelHost that selects the WorkloadEntries, in mode WorkloadEntries. In what is live it is what was
@@ -256,6 +264,9 @@ type Prior struct {
 	Labels    map[string]string
 	// Mode is where its endpoints are.
 	Mode EndpointMode
+	// Endpoints and SubjectAltNames are looked at only while the pods are not known (UnknownPods).
+	Endpoints       []Endpoint
+	SubjectAltNames []string
 	// Service, Unit and Registry are the annotations of the live object.
 	Service, Unit, Registry string
 }

@@ -19,6 +19,8 @@ type Options struct {
 	Registries []*Registry
 	// Selectors are, by namespace, what would take WorkloadEntries for its own by their labels; each list is sorted.
 	Selectors map[string][]Selector
+	// Pods are the addresses that are pods with a sidecar; nil when nobody looks.
+	Pods *Pods
 }
 
 // Selector is the label selector of an object of somebody else.

@@ -12,11 +12,12 @@ func PriorOf(o *Object) Prior {
 	}
 	if se := o.ServiceEntry; se != nil {
 		p.Host, p.Ports, p.Addresses, p.Mode = se.Host, se.Ports, se.Addresses, se.Mode
+		p.Endpoints, p.SubjectAltNames = se.Endpoints, se.SubjectAltNames
 	}
 	return p
 }
 
-// equal reports whether both say the same about everything that translation looks at.
+// equal reports whether both say the same about everything that translation always looks at.
 func (p *Prior) equal(o *Prior) bool {
 	return p.Host == o.Host && p.Service == o.Service && p.Unit == o.Unit && p.Registry == o.Registry && p.Mode == o.Mode &&
 		slices.Equal(p.Ports, o.Ports) && slices.Equal(p.Addresses, o.Addresses)

@@ -26,7 +26,7 @@ func (e *entry) render(addresses, names []string) {
 			Labels: e.labels, Annotations: e.annotations, Origins: e.origins, Registries: e.registries,
 			ServiceEntry: &ServiceEntry{
 				Host: e.claim.host, Addresses: addresses, Ports: e.ports, Location: location, Resolution: "STATIC", ExportTo: to,
-				Mode: e.mode, Selector: e.selector(),
+				SubjectAltNames: e.subjectAltNames, Mode: e.mode, Selector: e.selector(),
 				Endpoints: e.shardsOf[i],
 			},
 		}
@@ -47,6 +47,7 @@ func (o *Object) equal(p *Object) bool {
 func (s *ServiceEntry) equal(o *ServiceEntry) bool {
 	return s.Host == o.Host && s.Mode == o.Mode && s.Selector == o.Selector && s.Location == o.Location && s.Resolution == o.Resolution &&
 		slices.Equal(s.Addresses, o.Addresses) && slices.Equal(s.Ports, o.Ports) && slices.Equal(s.ExportTo, o.ExportTo) &&
+		slices.Equal(s.SubjectAltNames, o.SubjectAltNames) &&
 		slices.EqualFunc(s.Endpoints, o.Endpoints, Endpoint.equal)
 }
 

@@ -31,6 +31,7 @@ type Translator struct {
 	regs     []*Registry
 	// selectors are those of the last call.
 	selectors map[string][]Selector
+	pods      *Pods
 	result    Result
 
 	drafts map[draftsKey][]*draft
@@ -57,11 +58,13 @@ func NewTranslator() *Translator { return &Translator{} }
 
 // Translate is the function of the same name. The caller may change prior afterwards, but nothing else that it handed over.
 func (t *Translator) Translate(snap model.Snapshot, prior map[Key]Prior, opts *Options) Result {
-	if t.unchanged(snap, prior, opts) {
+	moved := opts.Pods.since(t.pods)
+	if t.unchanged(snap, prior, opts) && !t.touches(moved) {
+		t.pods = opts.Pods
 		return t.result
 	}
 	r := run{
-		t: t, prior: prior, opts: opts,
+		t: t, prior: prior, opts: opts, moved: moved,
 		drafts:     make(map[draftsKey][]*draft, len(t.drafts)),
 		wishes:     make(map[claim]*wish, len(t.wishes)),
 		registries: make(map[[2]string]*Registry, len(opts.Registries)),
@@ -78,13 +81,13 @@ func (t *Translator) Translate(snap model.Snapshot, prior map[Key]Prior, opts *O
 	r.answer()
 	t.result = r.finish()
 	t.snap, t.prior, t.instance, t.regs = snap, maps.Clone(prior), opts.Instance, slices.Clone(opts.Registries)
-	t.selectors = maps.Clone(opts.Selectors)
+	t.selectors, t.pods = maps.Clone(opts.Selectors), opts.Pods
 	t.drafts, t.wishes = r.drafts, r.wishes
 	return t.result
 }
 
 func (t *Translator) unchanged(snap model.Snapshot, prior map[Key]Prior, opts *Options) bool {
-	if t.drafts == nil || t.instance != opts.Instance || !slices.Equal(t.regs, opts.Registries) || len(prior) != len(t.prior) ||
+	if t.drafts == nil || !t.pods.alike(opts.Pods) || t.instance != opts.Instance || !slices.Equal(t.regs, opts.Registries) || len(prior) != len(t.prior) ||
 		!maps.EqualFunc(t.selectors, opts.Selectors, sameSelectors) || len(snap.Sources) != len(t.snap.Sources) {
 		return false
 	}
@@ -94,14 +97,32 @@ func (t *Translator) unchanged(snap model.Snapshot, prior map[Key]Prior, opts *O
 			return false
 		}
 	}
+	return t.samePrior(prior, opts.Pods.unknown())
+}
+
+// samePrior reports whether the same is live as the last time; withTLS includes what counts only while the pods are not known.
+func (t *Translator) samePrior(prior map[Key]Prior, withTLS bool) bool {
 	for key := range prior {
 		now := prior[key]
 		then, ok := t.prior[key]
-		if !ok || !now.equal(&then) {
+		if !ok || !now.equal(&then) || withTLS && !now.sameTLS(&then) {
 			return false
 		}
 	}
 	return true
+}
+
+// touches reports whether a draft has one of the addresses.
+func (t *Translator) touches(addresses []string) bool {
+	if len(addresses) == 0 {
+		return false
+	}
+	for _, drafts := range t.drafts {
+		if slices.ContainsFunc(drafts, func(d *draft) bool { return d.touches(addresses) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // run is one call of Translate that has something to do.
@@ -109,6 +130,8 @@ type run struct {
 	t     *Translator
 	prior map[Key]Prior
 	opts  *Options
+	// moved are the addresses of pods that came, went or changed since the last call.
+	moved []string
 
 	drafts map[draftsKey][]*draft
 	// sorted has the values of wishes, by namespace and host.
@@ -133,7 +156,7 @@ func (r *run) draft(snap model.Snapshot) {
 		for i := range reg.Sources {
 			src := &reg.Sources[i]
 			key := draftsKey{reg, src.ID}
-			drafts := draftAll(sortedByRef(services[src.ID]), r.t.drafts[key], reg, src)
+			drafts := r.draftAll(sortedByRef(services[src.ID]), r.t.drafts[key], reg, src)
 			r.drafts[key] = drafts
 			for _, d := range drafts {
 				r.want(d)
@@ -147,16 +170,16 @@ func (r *run) draft(snap model.Snapshot) {
 
 // draftAll drafts services, which are sorted, and takes the drafts that were made before, in the same order, for those that did not
 // change.
-func draftAll(services []*model.Service, before []*draft, reg *Registry, src *Source) []*draft {
+func (r *run) draftAll(services []*model.Service, before []*draft, reg *Registry, src *Source) []*draft {
 	drafts := make([]*draft, len(services))
 	for i, svc := range services {
 		for len(before) > 0 && before[0].svc != svc && before[0].svc.Ref.Compare(svc.Ref) < 0 {
 			before = before[1:]
 		}
-		if len(before) > 0 && before[0].svc == svc {
+		if len(before) > 0 && before[0].svc == svc && !before[0].touches(r.moved) {
 			drafts[i] = before[0]
 		} else {
-			drafts[i] = newDraft(svc, reg, src)
+			drafts[i] = newDraft(svc, reg, src, r.opts.Pods)
 		}
 	}
 	return drafts
@@ -315,6 +338,9 @@ func (r *run) question(w *wish) (question, bool) {
 			break
 		}
 		q.shards = append(q.shards, name)
+	}
+	if live && r.opts.Pods.unknown() {
+		q.lastTLS = r.lastTLS(&q)
 	}
 	return q, true
 }

@@ -23,6 +23,7 @@ func (r *review) compose(v *view) {
 	h := r.host
 	old := h.notes
 	h.notes.emptied, h.notes.ports = nil, nil
+	names := r.subjectAltNames()
 	for _, d := range h.desired {
 		live := h.findLive(d.Key)
 		if d = v.asGuest(d, live); d == nil {
@@ -32,14 +33,14 @@ func (r *review) compose(v *view) {
 			v.change(pending{Change: Change{Op: Create, Key: d.Key, Object: d}, registry: registryOf(d), host: h.key, creates: len(h.live) == 0})
 			continue
 		}
-		want := merge(d, r.keptIn(v, live))
+		want := withNames(merge(d, r.keptIn(v, live)), names)
 		want = r.overlap(v, &old, want, live)
 		r.update(v, live, want, registryOf(d))
 	}
 	for i := range h.live {
 		live := &h.live[i]
 		if h.findDesired(live.Object.Key) == nil {
-			r.composeUndesired(v, &old, live)
+			r.composeUndesired(v, &old, live, names)
 		}
 	}
 }
@@ -54,7 +55,7 @@ func (h *host) findLive(key translate.Key) *Live {
 }
 
 // composeUndesired decides the fate of a live object that is not desired.
-func (r *review) composeUndesired(v *view, old *notes, live *Live) {
+func (r *review) composeUndesired(v *view, old *notes, live *Live, names []string) {
 	policy := v.objectPolicy(live.Object)
 	if policy == nil && len(r.host.desired) == 0 {
 		r.orphan(v, live)
@@ -73,7 +74,7 @@ func (r *review) composeUndesired(v *view, old *notes, live *Live) {
 		entry := *spec.ServiceEntry
 		entry.Endpoints, spec.ServiceEntry = nil, &entry
 		entry.Mode, entry.Selector = live.Object.ServiceEntry.Mode, live.Object.ServiceEntry.Selector
-		r.update(v, live, merge(&spec, kept), registryOf(&spec))
+		r.update(v, live, withNames(merge(&spec, kept), names), registryOf(&spec))
 	case len(r.host.desired) > 0:
 		v.change(pending{Change: Change{Op: Delete, Key: live.Object.Key, Live: live}, registry: registry, host: r.host.key})
 	case len(kept) > 0:

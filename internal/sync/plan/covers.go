@@ -20,6 +20,7 @@ func coversEntry(l, w *translate.ServiceEntry) bool {
 		l.Mode == w.Mode && l.Selector == w.Selector &&
 		slices.Equal(l.Addresses, w.Addresses) &&
 		slices.Equal(l.ExportTo, w.ExportTo) &&
+		slices.Equal(l.SubjectAltNames, w.SubjectAltNames) &&
 		hasPorts(l.Ports, w.Ports) &&
 		slices.EqualFunc(l.Endpoints, w.Endpoints, sameEndpoint)
 }

@@ -47,6 +47,7 @@ type spec struct {
 	Endpoints        []endpoint `json:"endpoints,omitempty"`
 	WorkloadSelector *selector  `json:"workloadSelector,omitempty"`
 	ExportTo         []string   `json:"exportTo,omitempty"`
+	SubjectAltNames  []string   `json:"subjectAltNames,omitempty"`
 }
 
 type selector struct {
@@ -98,15 +99,22 @@ func render(o *translate.Object) any {
 func newDocument(o *translate.Object) *document[spec] {
 	d := &document[spec]{APIVersion: APIVersion, Kind: string(o.Key.Kind), Metadata: newMetadata(o)}
 	if added := addedLabels(o.Labels); added != "" {
-		if d.Metadata.Annotations == nil {
-			d.Metadata.Annotations = map[string]string{}
-		}
-		d.Metadata.Annotations[translate.AnnotationLabels] = added
+		d.Metadata.annotate(translate.AnnotationLabels, added)
+	}
+	if o.ServiceEntry != nil && len(o.ServiceEntry.SubjectAltNames) > 0 {
+		d.Metadata.annotate(translate.AnnotationIdentities, translate.IdentitiesOfPods)
 	}
 	if o.ServiceEntry != nil {
 		d.Spec = newSpec(o.ServiceEntry)
 	}
 	return d
+}
+
+func (m *metadata) annotate(key, value string) {
+	if m.Annotations == nil {
+		m.Annotations = map[string]string{}
+	}
+	m.Annotations[key] = value
 }
 
 func newMetadata(o *translate.Object) metadata {
@@ -116,7 +124,7 @@ func newMetadata(o *translate.Object) metadata {
 func newSpec(se *translate.ServiceEntry) spec {
 	s := spec{
 		Hosts: []string{se.Host}, Addresses: se.Addresses, Location: se.Location, Resolution: se.Resolution, ExportTo: se.ExportTo,
-		Ports: make([]port, len(se.Ports)),
+		SubjectAltNames: se.SubjectAltNames, Ports: make([]port, len(se.Ports)),
 	}
 	for i, p := range se.Ports {
 		s.Ports[i] = port{Name: p.Name, Number: p.Number, Protocol: string(p.Protocol)}
@@ -195,6 +203,9 @@ func parseEntry(m map[string]any) (*translate.Object, error) {
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(m, &d); err != nil {
 		return nil, fmt.Errorf("parse manifest: %w", err)
 	}
+	if d.Metadata.Annotations[translate.AnnotationIdentities] == "" {
+		d.Spec.SubjectAltNames = nil
+	}
 	return &translate.Object{
 		Key:          d.Metadata.key(translate.KindServiceEntry),
 		Labels:       pick(d.Metadata.Labels, ownLabels(d.Metadata.Annotations)),
@@ -238,6 +249,7 @@ func pick(from map[string]string, keys []string) map[string]string {
 func (s *spec) serviceEntry() *translate.ServiceEntry {
 	se := &translate.ServiceEntry{
 		Host: strings.Join(s.Hosts, ","), Addresses: s.Addresses, Location: s.Location, Resolution: s.Resolution, ExportTo: s.ExportTo,
+		SubjectAltNames: s.SubjectAltNames,
 	}
 	for _, p := range s.Ports {
 		se.Ports = append(se.Ports, translate.ServicePort{Name: p.Name, Number: p.Number, Protocol: translate.Protocol(p.Protocol)})

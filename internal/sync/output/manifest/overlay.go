@@ -30,7 +30,7 @@ func Overlay(existing map[string]any, o *translate.Object) (map[string]any, erro
 	replace(newMeta, meta, []string{"namespace"})
 	newMeta["labels"] = overlayKeys(child(oldMeta, "labels"), child(meta, "labels"), maps.Keys(live.Labels))
 	newMeta["annotations"] = overlayKeys(child(oldMeta, "annotations"), child(meta, "annotations"),
-		slices.Values(append(ownAnnotations(o.Key.Kind), translate.AnnotationLabels)))
+		slices.Values(append(ownAnnotations(o.Key.Kind), translate.AnnotationLabels, translate.AnnotationIdentities)))
 	for _, field := range []string{"labels", "annotations"} {
 		if len(child(newMeta, field)) == 0 {
 			delete(newMeta, field)
@@ -42,6 +42,9 @@ func Overlay(existing map[string]any, o *translate.Object) (map[string]any, erro
 	newSpec := maps.Clone(oldSpec)
 	replace(newSpec, spec, specFields(o.Key.Kind))
 	if o.Key.Kind == translate.KindServiceEntry {
+		if len(live.ServiceEntry.SubjectAltNames) > 0 || len(o.ServiceEntry.SubjectAltNames) > 0 {
+			replace(newSpec, spec, []string{"subjectAltNames"})
+		}
 		keepPortFields(newSpec, oldSpec)
 	}
 	result["spec"] = newSpec

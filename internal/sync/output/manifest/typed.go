@@ -18,6 +18,7 @@ func Render(o *translate.Object) *networkingv1.ServiceEntry {
 	}
 	s := &se.Spec
 	s.Hosts, s.Addresses, s.ExportTo = d.Spec.Hosts, slices.Clone(d.Spec.Addresses), slices.Clone(d.Spec.ExportTo)
+	s.SubjectAltNames = slices.Clone(d.Spec.SubjectAltNames)
 	s.Location = networkingv1alpha3.ServiceEntry_Location(networkingv1alpha3.ServiceEntry_Location_value[d.Spec.Location])
 	s.Resolution = networkingv1alpha3.ServiceEntry_Resolution(networkingv1alpha3.ServiceEntry_Resolution_value[d.Spec.Resolution])
 	for _, p := range d.Spec.Ports {

@@ -222,6 +222,11 @@ func TestOneChangeIsOneWrite(t *testing.T) {
 	}
 }
 
+func withIdentities(o *translate.Object, names ...string) *translate.Object {
+	o.ServiceEntry.SubjectAltNames = names
+	return o
+}
+
 // TestOrder looks at the order in which pieces are written.
 func TestOrder(t *testing.T) {
 	b := &bridge{T: t, memory: &outputtest.Memory{}, now: time.Unix(1_000_000, 0)}
@@ -245,7 +250,15 @@ func TestOrder(t *testing.T) {
 			withPort(outputtest.Workloads("a.acme", "10.0.0.2")),
 			[]string{"delete WorkloadEntry", "create WorkloadEntry"},
 		},
-		{nil, []string{"delete WorkloadEntry", "delete ServiceEntry"}},
+		{
+			withIdentities(withPort(outputtest.Workloads("a.acme", "10.0.0.2", "10.0.0.3")), "a", "b"),
+			[]string{"update ServiceEntry", "create WorkloadEntry"},
+		},
+		{
+			withIdentities(withPort(outputtest.Workloads("a.acme", "10.0.0.3", "10.0.0.4")), "b"),
+			[]string{"delete WorkloadEntry", "create WorkloadEntry", "update ServiceEntry"},
+		},
+		{nil, []string{"delete WorkloadEntry", "delete WorkloadEntry", "delete ServiceEntry"}},
 	} {
 		from := len(b.memory.Writes())
 		b.converge(list(step.o)...)

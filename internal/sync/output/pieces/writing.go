@@ -12,12 +12,12 @@ import (
 // Writing is one Change on its way into an output. Pieces that are what they should be are not written. The others are written in stages:
 //
 //	1  WorkloadEntries that go
-//	2  the ServiceEntry, when it is new or loses a port
+//	2  the ServiceEntry, when it is new, loses a port, or gains an identity
 //	3  WorkloadEntries that are new or changed
 //	4  the ServiceEntry otherwise, or its deletion
 //
 // Dead endpoints go first, a new ServiceEntry is there before its endpoints, and a port is never published before the endpoints say what it
-// is with them. What is written when the process ends in the middle is live, and the next plan goes on from there.
+// is with them, and clients accept an identity before they meet it. What is written when the process ends in the middle is live, and the next plan goes on from there.
 //
 // Each write carries the version of its piece that the plan saw. A piece that is refused stops no other piece, apart from what makes no
 // sense without it: endpoints of a ServiceEntry that could not be created, and the deletion of one that still has endpoints.
@@ -91,7 +91,7 @@ func (w *Writing) arriving(want *translate.Object) (coming, entry []plan.Change,
 			coming = append(coming, change)
 		default:
 			entry = []plan.Change{change}
-			first = change.Live == nil || losesPort(change.Live.Object, piece)
+			first = change.Live == nil || losesPort(change.Live.Object, piece) || gainsIdentity(change.Live.Object, piece)
 		}
 	}
 	return coming, entry, first
@@ -225,4 +225,11 @@ func Write(c plan.Change, write func(plan.Change) (*plan.Live, error), proceed f
 		}
 	}
 	return w.Result()
+}
+
+// gainsIdentity reports whether want has an identity that live has not.
+func gainsIdentity(live, want *translate.Object) bool {
+	return slices.ContainsFunc(want.ServiceEntry.SubjectAltNames, func(name string) bool {
+		return !slices.Contains(live.ServiceEntry.SubjectAltNames, name)
+	})
 }

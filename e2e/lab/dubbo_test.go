@@ -18,7 +18,7 @@ func TestDubboConsumerFindsItsProvider(t *testing.T) {
 			options := lab.DubboOptions{Version: version, Registry: server.Addr, Group: "blue", ServiceVersion: "1.0.0"}
 			provider := lab.StartDubboProvider(t, options)
 
-			options.Settings = map[string]string{"count": "3"}
+			options.Settings = map[string]string{"count": "3", "timeout": "20000"} // The first call loads half of Dubbo.
 			calls := lab.CallDubbo(t, options)
 			if calls.Bad != 0 || calls.By[provider.Name] != 3 {
 				t.Errorf("calls = %+v, want 3 answered by %s", calls, provider.Name)

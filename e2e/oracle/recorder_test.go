@@ -101,20 +101,41 @@ func TestRecorderKeepsEveryVersion(t *testing.T) {
 	}
 }
 
-// TestRecorderKnowsWhatItMissed replaces a file as fast as the machine can: each of the versions is either kept or counted as missed.
+// TestRecorderKnowsWhatItMissed replaces a file as fast as the machine can: when a version is not kept, the recorder knows that it has missed
+// some. How many it cannot always know: the kernel makes one of equal events that nobody has read yet.
 func TestRecorderKnowsWhatItMissed(t *testing.T) {
 	dir := t.TempDir()
 	r := record(t, dir)
 	const n = 500
 	for i := range n {
-		put(t, dir, "a.yaml", manifest(i%200+1))
+		put(t, dir, "a.yaml", manifest(i%199+1))
 	}
-	versions, missed := awaitVersions(t, r, n)
-	if len(versions)+missed != n {
-		t.Errorf("kept %d and missed %d of %d", len(versions), missed, n)
+	put(t, dir, "a.yaml", manifest(200))
+	versions, missed := awaitLast(t, r, manifest(200))
+	if len(versions) < n+1 && missed == 0 {
+		t.Errorf("kept %d of %d, and missed none", len(versions), n+1)
 	}
-	if last := versions[len(versions)-1]; !bytes.Equal(last.Data, manifest((n-1)%200+1)) {
-		t.Errorf("the last version is\n%s", last.Data)
+	if len(versions)+missed > n+1 {
+		t.Errorf("kept %d and missed %d of %d", len(versions), missed, n+1)
+	}
+}
+
+// awaitLast waits until the last version is this one.
+func awaitLast(t *testing.T, r *oracle.Recorder, want []byte) (versions []oracle.Version, missed int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for {
+		changed := r.Changed()
+		versions, missed = r.Versions()
+		if n := len(versions); n > 0 && bytes.Equal(versions[n-1].Data, want) {
+			return versions, missed
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			t.Fatalf("the last of %d versions (%d missed) is not the last", len(versions), missed)
+		}
 	}
 }
 

@@ -75,6 +75,20 @@ func (s *scene) secretIsNowhere(secret string, b *lab.Process) {
 	}
 }
 
+// shows waits until the state page of the bridge that was started last has all of these.
+func (s *scene) shows(want ...string) {
+	s.Helper()
+	lab.Await(s, settleLimit, "the state has "+strings.Join(want, ", "), func(ctx context.Context) error {
+		got, err := s.ask(ctx, "/debug/state")
+		for _, text := range want {
+			if err == nil && !strings.Contains(got, text) {
+				err = fmt.Errorf("%w: %s", errNotYet, got)
+			}
+		}
+		return err
+	})
+}
+
 // page returns what the bridge that was started last shows over HTTP.
 func (s *scene) page(path string) string {
 	s.Helper()

@@ -24,7 +24,8 @@ type Facts struct {
 	// Taken are the hosts of the Registry that somebody else has in the cluster; Refused are other objects that cannot be written, with
 	// the answer. Both are sorted.
 	Taken, Refused []string
-	// Output is the trouble with the API server as a whole, nil when there is none; Missing says that it is the lack of Istio's CRDs.
+	// Output is the trouble with the API server as a whole, nil when there is none or it is not noticed yet. Missing says that it lacks
+	// Istio's CRDs.
 	Output  *status.Trouble
 	Missing bool
 	// Served is the version of ServiceEntries that is written, "" when it is not known yet.
@@ -111,7 +112,7 @@ func ready(f *Facts) metav1.Condition {
 		}
 		return is(metav1.ConditionFalse, reason.Invalid, message)
 	case f.Missing:
-		return is(metav1.ConditionFalse, reason.IstioMissing, f.Output.Error)
+		return is(metav1.ConditionFalse, reason.IstioMissing, "The API server does not know ServiceEntries and WorkloadEntries; install Istio's CRDs.")
 	case f.Output != nil:
 		return is(metav1.ConditionFalse, reason.OutputUnavailable, f.Output.Error)
 	case f.Report == nil:

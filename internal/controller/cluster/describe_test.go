@@ -87,10 +87,8 @@ func TestDescribeConditions(t *testing.T) {
 			"False Invalid: spec.source: Required value: set one",
 		},
 		{
-			"no Istio", func(f *cluster.Facts) {
-				f.Missing, f.Output = true, &status.Trouble{Error: "install the CRDs of Istio"}
-			}, "Ready",
-			"False IstioMissing: install the CRDs of Istio",
+			"no Istio", func(f *cluster.Facts) { f.Missing, f.Report = true, nil }, "Ready",
+			"False IstioMissing: The API server does not know ServiceEntries",
 		},
 		{"API server", func(f *cluster.Facts) { f.Output = &status.Trouble{Error: "429"} }, "Ready", "False OutputUnavailable: 429"},
 		{

@@ -59,6 +59,7 @@ func run(m *testing.M) int {
 
 // TestRegistries shares one API server among tests that have a namespace each.
 func TestRegistries(t *testing.T) {
+	t.Parallel()
 	k := lab.StartKube(t)
 	c, client := k.Kubectl(t), k.Client(t)
 	c.Run(t, "apply", "--server-side", "-f", crdFile)
@@ -77,6 +78,9 @@ func TestRegistries(t *testing.T) {
 		{"DeletedWhileStopped", (*scene).deletedWhileStopped},
 		{"Forgotten", (*scene).forgotten},
 		{"Observed", (*scene).observed},
+		{"Held", (*scene).held},
+		{"Confirmed", (*scene).confirmed},
+		{"Conflicting", (*scene).conflicting},
 		{"Frozen", (*scene).frozen},
 		{"Rotation", (*scene).rotation},
 		{"Idle", (*scene).idle},

@@ -246,7 +246,9 @@ type Endpoints struct {
 	// +default=["127.0.0.0/8","::1/128"]
 	DenyCIDRs []string `json:"denyCIDRs,omitempty"`
 	// The metadata keys of an instance that become labels of its endpoint. Setting the list replaces the default, also when it is set
-	// to [].
+	// to []. In mode WorkloadEntry the labels have private keys, so that no Service selects the endpoint by them: version becomes
+	// label.registry-bridge.io/version, and a slash an underscore. Of two keys that become one, the first in the alphabet counts. The
+	// subsets of a DestinationRule name these keys.
 	// Example: [version, zone]
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64

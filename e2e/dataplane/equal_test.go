@@ -216,8 +216,8 @@ func told(c *ads.Config, foreign ...string) (clusters, endpoints []string) {
 		}
 	}
 	for name, assignment := range c.Endpoints {
-		if !ours(name) {
-			continue
+		if !ours(name) || c.Clusters[name] == nil {
+			continue // A proxy forgets the endpoints of a cluster with the cluster.
 		}
 		for _, group := range assignment.GetEndpoints() {
 			for _, e := range group.GetLbEndpoints() {

@@ -123,10 +123,6 @@ func notes() []Info {
 			"Nothing, when new hosts alone are meant. To move one, exclude its service, wait until its objects are gone, and include it again.",
 		},
 		{
-			LabelWithheld, Note, "Copied labels of a WorkloadEntry were left out: a Service or ServiceEntry of its namespace would select it.",
-			"Publish into a namespace without such Services, or copy other labels (endpoints.copyLabels).",
-		},
-		{
 			IdentityUnknown, Note, "Of a host's endpoints with mutual TLS, some are pods whose identity is known, and one is not: its tlsMode is that of a rule.",
 			"Nothing: clients accept any identity of the mesh behind the host. Leave rules[].tlsMode out where the instances are pods, to have identities checked.",
 		},

@@ -64,7 +64,6 @@ const (
 	LabelSanitised    Reason = "LabelSanitised"
 	WeightClamped     Reason = "WeightClamped"
 	EndpointModeFixed Reason = "EndpointModeFixed"
-	LabelWithheld     Reason = "LabelWithheld"
 	IdentityUnknown   Reason = "IdentityUnknown"
 )
 

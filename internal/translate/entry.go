@@ -29,8 +29,6 @@ type question struct {
 	// owner is the Registry that published the host first, nil when there is none of that name.
 	owner    *Registry
 	instance string
-	// selectors are those of the namespace, nil when no endpoint can have a WorkloadEntry.
-	selectors []Selector
 	// lastTLS is what is live of mutual TLS, as long as the pods are not known.
 	lastTLS lastTLS
 }
@@ -38,7 +36,7 @@ type question struct {
 func (q *question) equal(o *question) bool {
 	return q.claim == o.claim && q.owner == o.owner && q.instance == o.instance && q.prior.equal(&o.prior) &&
 		slices.Equal(q.drafts, o.drafts) && slices.Equal(q.shards, o.shards) &&
-		sameSelectors(q.selectors, o.selectors) && q.lastTLS.equal(&o.lastTLS)
+		q.lastTLS.equal(&o.lastTLS)
 }
 
 // entry is the answer: the content of the objects of one host but for what depends on other hosts (address and names of shards).
@@ -92,7 +90,7 @@ func newEntry(q question) *entry {
 	}
 	e.describe(winners, parts)
 	e.chooseMode()
-	e.withhold(located)
+	e.hideLabels(located)
 	e.keepTLS(located)
 	e.identify(located)
 	endpoints := e.unique(located)

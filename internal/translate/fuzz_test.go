@@ -74,9 +74,6 @@ func (w *words) options() *translate.Options {
 		reg.Endpoints.Mode = translate.WorkloadEntries
 	}
 	opts := &translate.Options{Instance: "fuzz", Registries: []*translate.Registry{reg}}
-	if w.value != "" {
-		opts.Selectors = map[string][]translate.Selector{"mesh": {{Owner: "Service mesh/a", Labels: []translate.Label{{Key: w.key, Value: w.value}}}}}
-	}
 	if w.weight%2 == 1 { // Rules stand in the way of what would be chosen otherwise.
 		protocols := []translate.Protocol{"", translate.TCP, translate.HTTP, translate.TLS}
 		reg.Rules = []translate.Rule{{ServicePort: w.port % 65536, Protocol: protocols[w.health%4], TLSMode: "istio"}}

@@ -3,7 +3,6 @@ package translate_test
 import (
 	"flag"
 	"fmt"
-	"maps"
 	"net/netip"
 	"os"
 	"path"
@@ -30,8 +29,6 @@ type caseIn struct {
 	Services   []serviceIn  `json:"services,omitempty"`
 	// Live are manifests, as an output holds them.
 	Live []map[string]any `json:"live,omitempty"`
-	// Selectors are what Services select in namespace mesh, by their names.
-	Selectors map[string]map[string]string `json:"selectors,omitempty"`
 	// Pods are those with a sidecar, by address; without the field nobody looks at pods.
 	Pods map[string]podIn `json:"pods,omitempty"`
 	// PodsUnknown says that pods are looked at, and have not been seen yet.
@@ -247,16 +244,6 @@ func readCase(t *testing.T, file string) (model.Snapshot, map[translate.Key]tran
 		snap.Sources = append(snap.Sources, model.SourceServices{ID: id, Services: services})
 	}
 	slices.SortFunc(snap.Sources, func(a, b model.SourceServices) int { return strings.Compare(string(a.ID), string(b.ID)) })
-	for _, name := range slices.Sorted(maps.Keys(in.Selectors)) {
-		selector := translate.Selector{Owner: "Service mesh/" + name}
-		for _, key := range slices.Sorted(maps.Keys(in.Selectors[name])) {
-			selector.Labels = append(selector.Labels, translate.Label{Key: key, Value: in.Selectors[name][key]})
-		}
-		if opts.Selectors == nil {
-			opts.Selectors = map[string][]translate.Selector{}
-		}
-		opts.Selectors["mesh"] = append(opts.Selectors["mesh"], selector)
-	}
 	if in.Pods != nil || in.PodsUnknown {
 		pods := map[string]translate.Pod{}
 		for address, pod := range in.Pods {

@@ -38,6 +38,13 @@ func reservedLabel(key string) bool {
 	return key == "istio-locality" || strings.EqualFold(key, "token")
 }
 
+// privateKey returns the key of a copied label on a WorkloadEntry, which nobody selects by accident: the key as a name below a domain of
+// ours, with an underscore for its slash, and a hash behind its beginning when it is too long for a name.
+func privateKey(key string) string {
+	name, _ := sanitise(strings.Replace(key, "/", "_", 1))
+	return LabelPrivate + name
+}
+
 // sanitise makes a label value of any text: characters that are not allowed become "-", and what is too long, or has nothing that is
 // allowed, is replaced by a hash (behind its beginning). It reports whether it changed anything.
 func sanitise(text string) (value string, changed bool) {

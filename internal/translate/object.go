@@ -53,6 +53,8 @@ const (
 	LabelSource = "registry-bridge.io/source"
 	// LabelHost is the label by which a ServiceEntry selects its WorkloadEntries; its value is that of HostLabel.
 	LabelHost = "registry-bridge.io/host"
+	// LabelPrivate begins the keys of copied labels on WorkloadEntries.
+	LabelPrivate = "label.registry-bridge.io/"
 	// AnnotationHost has the host of a WorkloadEntry where LabelHost cannot hold it.
 	AnnotationHost = "registry-bridge.io/host"
 )

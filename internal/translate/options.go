@@ -1,10 +1,7 @@
 package translate
 
 import (
-	"cmp"
 	"net/netip"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/registry-bridge/registry-bridge/internal/model"
@@ -17,23 +14,8 @@ type Options struct {
 	Instance string
 	// Registries is sorted by merge order: Priority (higher first), then namespace and name.
 	Registries []*Registry
-	// Selectors are, by namespace, what would take WorkloadEntries for its own by their labels; each list is sorted.
-	Selectors map[string][]Selector
 	// Pods are the addresses that are pods with a sidecar; nil when nobody looks.
 	Pods *Pods
-}
-
-// Selector is the label selector of an object of somebody else.
-type Selector struct {
-	// Owner says whose it is, for a person: "Service default/shop".
-	Owner string
-	// Labels is sorted by key, and not empty.
-	Labels []Label
-}
-
-// Compare orders selectors by owner and labels.
-func (s Selector) Compare(o Selector) int {
-	return cmp.Or(strings.Compare(s.Owner, o.Owner), slices.CompareFunc(s.Labels, o.Labels, Label.Compare))
 }
 
 // Registry is the compiled configuration of one Registry.

@@ -29,10 +29,8 @@ type Translator struct {
 	prior    map[Key]Prior
 	instance string
 	regs     []*Registry
-	// selectors are those of the last call.
-	selectors map[string][]Selector
-	pods      *Pods
-	result    Result
+	pods     *Pods
+	result   Result
 
 	drafts map[draftsKey][]*draft
 	wishes map[claim]*wish
@@ -81,14 +79,14 @@ func (t *Translator) Translate(snap model.Snapshot, prior map[Key]Prior, opts *O
 	r.answer()
 	t.result = r.finish()
 	t.snap, t.prior, t.instance, t.regs = snap, maps.Clone(prior), opts.Instance, slices.Clone(opts.Registries)
-	t.selectors, t.pods = maps.Clone(opts.Selectors), opts.Pods
+	t.pods = opts.Pods
 	t.drafts, t.wishes = r.drafts, r.wishes
 	return t.result
 }
 
 func (t *Translator) unchanged(snap model.Snapshot, prior map[Key]Prior, opts *Options) bool {
 	if t.drafts == nil || !t.pods.alike(opts.Pods) || t.instance != opts.Instance || !slices.Equal(t.regs, opts.Registries) || len(prior) != len(t.prior) ||
-		!maps.EqualFunc(t.selectors, opts.Selectors, sameSelectors) || len(snap.Sources) != len(t.snap.Sources) {
+		len(snap.Sources) != len(t.snap.Sources) {
 		return false
 	}
 	for i := range snap.Sources {
@@ -328,9 +326,6 @@ func (r *run) question(w *wish) (question, bool) {
 	if live {
 		q.prior = prior
 		q.owner = r.registries[[2]string{c.namespace, prior.Registry}]
-	}
-	if q.selectable() {
-		q.selectors = r.opts.Selectors[c.namespace]
 	}
 	for k := 2; r.sharded[c]; k++ {
 		name, ok := r.liveShard(c, k)

@@ -29,12 +29,6 @@ func WorkloadName(host string, e *Endpoint) string {
 	return strings.TrimRight(host[:min(len(host), maxHost-1-identityLen)], "-.") + "-" + identity
 }
 
-// selectable reports whether the host may have WorkloadEntries.
-func (q *question) selectable() bool {
-	return q.prior.Mode == WorkloadEntries ||
-		slices.ContainsFunc(q.drafts, func(d *draft) bool { return d.reg.Endpoints.Mode == WorkloadEntries })
-}
-
 // chooseMode decides where the endpoints go: where they are, when the host is live. Moving them would take all of them away for a moment.
 func (e *entry) chooseMode() {
 	e.mode = e.registry.Endpoints.Mode
@@ -61,43 +55,27 @@ func (e *entry) selector() string {
 	return HostLabel(e.claim.host)
 }
 
-// withhold takes from endpoints that become WorkloadEntries the copied labels by which somebody else would select them: istiod lets
-// Services and ServiceEntries select WorkloadEntries of their namespace as if they were pods.
-func (e *entry) withhold(all []located) {
-	if e.mode != WorkloadEntries || len(e.selectors) == 0 {
+// hideLabels gives copied labels of endpoints that become WorkloadEntries private keys. Istiod lets Services and ServiceEntries select
+// WorkloadEntries of their namespace as if they were pods, and what a registry calls its instances is no label of a pod.
+func (e *entry) hideLabels(all []located) {
+	if e.mode != WorkloadEntries {
 		return
 	}
-	fixed := []Label{{LabelManagedBy, ManagedBy}, {LabelInstance, e.instance}, {LabelHost, e.selector()}}
-	var shared pool[Label]
+	var (
+		shared pool[Label]
+		labels []Label
+	)
 	for i := range all {
-		l := &all[i]
-		for j := range e.selectors {
-			s := &e.selectors[j]
-			if !s.selects(fixed, l.Labels) {
-				continue
+		labels = labels[:0]
+		for _, l := range all[i].Labels {
+			if !reservedLabel(l.Key) {
+				l.Key = privateKey(l.Key)
 			}
-			left := slices.DeleteFunc(slices.Clone(l.Labels), func(label Label) bool {
-				return !reservedLabel(label.Key) && slices.Contains(s.Labels, label)
-			})
-			if len(left) == len(l.Labels) {
-				continue // It names labels of ours, which is no accident.
-			}
-			l.Labels = shared.share(left)
-			e.report(l.draft, l.id, fault{reason.LabelWithheld, fmt.Sprintf("%s would select it by labels that are copied from the registry", s.Owner)})
+			labels = append(labels, l)
 		}
+		// Two keys may become one: the one that is smaller as it was stays.
+		slices.SortStableFunc(labels, func(a, b Label) int { return strings.Compare(a.Key, b.Key) })
+		labels = slices.CompactFunc(labels, func(a, b Label) bool { return a.Key == b.Key })
+		all[i].Labels = shared.share(labels)
 	}
-}
-
-// selects reports whether a selector selects a WorkloadEntry with these labels. What istiod itself may add counts as there.
-func (s *Selector) selects(fixed, labels []Label) bool {
-	return !slices.ContainsFunc(s.Labels, func(l Label) bool {
-		return !slices.Contains(labels, l) && !slices.Contains(fixed, l) && !strings.HasPrefix(l.Key, "topology.")
-	})
-}
-
-func sameSelectors(a, b []Selector) bool {
-	if len(a) > 0 && len(a) == len(b) && &a[0] == &b[0] {
-		return true
-	}
-	return slices.EqualFunc(a, b, func(x, y Selector) bool { return x.Compare(y) == 0 })
 }

@@ -30,8 +30,6 @@ type loop struct {
 	readAt time.Time
 	reread bool
 	memory plan.Memory
-	// selectors are what others select in the namespaces with WorkloadEntries, nil when the output cannot tell.
-	selectors map[string][]translate.Selector
 	// pending is when the oldest change came that is not in the output yet.
 	pending time.Time
 	retries retries
@@ -84,9 +82,6 @@ func (e *Engine) dryRun(ctx context.Context) (plan.Plan, *State, error) {
 	}
 	now := time.Now()
 	e.loop.live.read(fresh, now)
-	if err := e.readSelectors(ctx, config); err != nil {
-		return plan.Plan{}, nil, err
-	}
 	state := e.plan(config, now)
 	state.Cycle = e.loop.cycles + 1
 	if checker, ok := e.deps.Output.(output.Checker); ok {
@@ -122,45 +117,7 @@ func (e *Engine) readOutput(ctx context.Context, now time.Time) error {
 		e.log.Info("output read", "objects", len(fresh))
 	}
 	l.live.read(fresh, now)
-	if err := e.readSelectors(ctx, l.config); err != nil {
-		return err
-	}
 	l.readAt, l.reread = now, false
-	return nil
-}
-
-// readSelectors reads what others select in the namespaces where there are WorkloadEntries, or may be.
-func (e *Engine) readSelectors(ctx context.Context, config *Config) error {
-	out, ok := e.deps.Output.(output.Selecting)
-	if !ok {
-		return nil
-	}
-	l := &e.loop
-	next := map[string][]translate.Selector{}
-	read := func(namespace string) (err error) {
-		if _, known := next[namespace]; !known {
-			next[namespace], err = out.Selectors(ctx, namespace)
-		}
-		return err
-	}
-	for _, r := range config.Options.Registries {
-		if r.Endpoints.Mode != translate.WorkloadEntries {
-			continue
-		}
-		if err := read(r.Namespace); err != nil {
-			return fmt.Errorf("read what Services select: %w", err)
-		}
-	}
-	live, _ := l.live.list()
-	for i := range live {
-		if live[i].Object.ServiceEntry.Mode != translate.WorkloadEntries {
-			continue
-		}
-		if err := read(live[i].Object.Key.Namespace); err != nil {
-			return fmt.Errorf("read what Services select: %w", err)
-		}
-	}
-	l.selectors = next
 	return nil
 }
 
@@ -172,13 +129,7 @@ func (e *Engine) plan(config *Config, now time.Time) *State {
 		l.pending = view.Since
 	}
 	live, priors := l.live.list()
-	options := config.Options
-	if len(l.selectors) > 0 {
-		selecting := *options
-		selecting.Selectors = l.selectors
-		options = &selecting
-	}
-	result := e.deps.Translate(view.Snapshot, priors, options)
+	result := e.deps.Translate(view.Snapshot, priors, config.Options)
 	p := e.deps.Compute(plan.Input{
 		Now: now, Desired: result, Live: live, Sources: view.Statuses,
 		Policies: config.Policies, Frozen: config.Frozen, Memory: l.memory,

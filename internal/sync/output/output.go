@@ -36,13 +36,6 @@ type Checker interface {
 	Check(c plan.Change) error
 }
 
-// Selecting is an Output where others may select WorkloadEntries by their labels.
-type Selecting interface {
-	// Selectors returns what others select in a namespace, sorted: the same slice as long as nothing changes. A Notifier tells when it
-	// does. An error means that nothing may be concluded.
-	Selectors(ctx context.Context, namespace string) ([]translate.Selector, error)
-}
-
 // Result is how one write ended.
 type Result struct {
 	Key translate.Key

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/registry-bridge/registry-bridge/internal/sync/output/manifest"
 	"github.com/registry-bridge/registry-bridge/internal/sync/output/pieces"
@@ -135,11 +136,19 @@ func ownEndpoints(se *translate.ServiceEntry) []error {
 			errs = append(errs, fmt.Errorf("endpoint %s has %d of %d ports", e.Address, len(e.Ports), len(se.Ports)))
 		case e.Weight > 10_000:
 			errs = append(errs, fmt.Errorf("endpoint %s has weight %d", e.Address, e.Weight))
+		case se.Mode == translate.WorkloadEntries && slices.ContainsFunc(e.Labels, selectable):
+			errs = append(errs, fmt.Errorf("endpoint %s can be selected by its labels: %v", e.Address, e.Labels))
 		case i > 0 && se.Endpoints[i-1].Address == e.Address && se.Endpoints[i-1].Port() == e.Port():
 			errs = append(errs, fmt.Errorf("endpoint %s:%d is there twice", e.Address, e.Port()))
 		}
 	}
 	return errs
+}
+
+// selectable reports whether somebody else may select a WorkloadEntry by a label that has another meaning to them.
+func selectable(l translate.Label) bool {
+	prefix, _, _ := strings.Cut(l.Key, "/")
+	return !slices.Contains([]string{"registry-bridge.io", "label.registry-bridge.io", "security.istio.io"}, prefix)
 }
 
 // together returns which rules objects break together: names are unique, a host is in one namespace, objects of one host differ in

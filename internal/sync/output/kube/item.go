@@ -14,9 +14,6 @@ import (
 	"github.com/registry-bridge/registry-bridge/internal/translate"
 )
 
-// kindService is the kind of Services, which are never ours.
-const kindService translate.Kind = "Service"
-
 // annotationExportTo says who sees a Service, as spec.exportTo does for a ServiceEntry.
 const annotationExportTo = "networking.istio.io/exportTo"
 
@@ -32,30 +29,22 @@ func read(u *unstructured.Unstructured, instance string) *item {
 		}
 		// The schema of the API server lets nothing else in than what can be parsed; without it, it is somebody else's.
 	}
-	switch i.kind {
-	case translate.KindServiceEntry:
-		i.readForeignEntry(u)
-	case kindService:
-		i.selects(u, "spec", "selector")
+	if i.kind != translate.KindServiceEntry {
+		return i
 	}
-	return i
-}
-
-// readForeignEntry takes from a ServiceEntry of somebody else what it claims and selects.
-func (i *item) readForeignEntry(u *unstructured.Unstructured) {
 	hosts, _, _ := unstructured.NestedStringSlice(u.Object, "spec", "hosts")
 	exportTo, _, _ := unstructured.NestedStringSlice(u.Object, "spec", "exportTo")
 	for n, host := range hosts {
 		hosts[n] = strings.ToLower(host)
 	}
 	i.claim = claim{hosts: hosts, exportTo: exportTo}
-	i.selects(u, "spec", "workloadSelector", "labels")
+	return i
 }
 
 // readService takes from a Service the host that could be mistaken for one of a registry. All its other hosts end with .svc and the
 // domain of the cluster, and are never published.
 func readService(m metav1.Object) *item {
-	i := newItem(m, kindService)
+	i := newItem(m, "Service")
 	i.claim.hosts = []string{i.Name + "." + i.Namespace}
 	if exportTo := m.GetAnnotations()[annotationExportTo]; exportTo != "" {
 		for to := range strings.SplitSeq(exportTo, ",") {
@@ -63,14 +52,6 @@ func readService(m metav1.Object) *item {
 		}
 	}
 	return i
-}
-
-// selects takes the labels at a path of fields as what the object selects.
-func (i *item) selects(u *unstructured.Unstructured, path ...string) {
-	labels, _, _ := unstructured.NestedStringMap(u.Object, path...)
-	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		i.selector = append(i.selector, translate.Label{Key: key, Value: labels[key]})
-	}
 }
 
 func newItem(m metav1.Object, kind translate.Kind) *item {

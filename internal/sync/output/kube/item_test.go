@@ -162,18 +162,6 @@ func TestServiceClaimsItsShortName(t *testing.T) {
 	}
 }
 
-func TestServiceSelects(t *testing.T) {
-	i := read(parse(t, `
-apiVersion: v1
-kind: Service
-metadata: {name: orders, namespace: acme}
-spec: {selector: {version: v1, app: orders}}
-`), "me")
-	if diff := cmp.Diff([]translate.Label{{Key: "app", Value: "orders"}, {Key: "version", Value: "v1"}}, i.selector); diff != "" {
-		t.Errorf("selector (-want +got):\n%s", diff)
-	}
-}
-
 // storedWorkload is a WorkloadEntry of ours after somebody added a label, a port, a weight and a label of the metadata by hand.
 const storedWorkload = `
 apiVersion: networking.istio.io/v1
@@ -216,34 +204,5 @@ func TestWorkloadHasOnlyWhatIsOurs(t *testing.T) {
 	}
 	if foreign := read(parse(t, storedWorkload), "you"); foreign.object != nil || foreign.claim.hosts != nil {
 		t.Errorf("the WorkloadEntry of another instance is %+v", foreign)
-	}
-}
-
-func TestSelectors(t *testing.T) {
-	s := newSelectors()
-	object := func(name string, labels ...translate.Label) *item {
-		return &item{ObjectMeta: metav1.ObjectMeta{Namespace: "registry", Name: name}, selector: labels}
-	}
-	shop := translate.Label{Key: "app", Value: "shop"}
-	if s.set(feedSelectors, object("a", shop)) {
-		t.Error("news to nobody")
-	}
-	if got := s.list("registry"); len(got) != 1 || got[0].Owner != "Service registry/a" {
-		t.Errorf("selectors are %v", got)
-	}
-	if s.set(feedSelectors, object("b")) || s.set(feedSelectors, object("a", shop)) {
-		t.Error("nothing is news")
-	}
-	if !s.set(feedOthers, object("a", shop)) || len(s.list("registry")) != 2 {
-		t.Error("another object of the same name is no news")
-	}
-	if s.reset(feedSelectors, "", []*item{object("a", shop)}) || len(s.list("registry")) != 2 {
-		t.Error("the same listing is news")
-	}
-	if !s.reset(feedSelectors, "registry", nil) || len(s.list("registry")) != 1 {
-		t.Error("an empty listing is no news")
-	}
-	if !s.set(feedOthers, object("a")) || len(s.list("registry")) != 0 {
-		t.Error("a deletion is no news")
 	}
 }

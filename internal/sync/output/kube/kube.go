@@ -4,9 +4,8 @@
 //
 //	ServiceEntries with our instance label    in full, cut down to what is ours (type item): the mirror
 //	WorkloadEntries with our instance label   the same
-//	all other ServiceEntries                  name, hosts and exportTo: who else claims a host; and what they select
+//	all other ServiceEntries                  name, hosts and exportTo: who else claims a host
 //	Services                                  name: the same
-//	Services beside WorkloadEntries of ours   what they select
 //
 // The mirror is newer than the watch: it takes the answers to our own writes too, and of two versions of an object the newer one wins,
 // in whichever order they arrive.
@@ -98,10 +97,9 @@ type Kube struct {
 
 	mirror *mirror
 	// claims are the hosts of others, by the watch that tells of them.
-	claims    map[feedName]*claims
-	selectors *selectors
-	changed   chan struct{}
-	synced    chan struct{}
+	claims  map[feedName]*claims
+	changed chan struct{}
+	synced  chan struct{}
 
 	mu sync.Mutex
 	// resource is what is served; it is set before synced is closed.
@@ -113,10 +111,9 @@ type Kube struct {
 }
 
 var (
-	_ output.Output    = (*Kube)(nil)
-	_ output.Notifier  = (*Kube)(nil)
-	_ output.Checker   = (*Kube)(nil)
-	_ output.Selecting = (*Kube)(nil)
+	_ output.Output   = (*Kube)(nil)
+	_ output.Notifier = (*Kube)(nil)
+	_ output.Checker  = (*Kube)(nil)
 )
 
 // New returns an output that knows nothing until Run runs. It does no I/O.
@@ -137,10 +134,9 @@ func New(opts Options) (*Kube, error) {
 	k := &Kube{
 		opts: opts, log: opts.Logger, http: client,
 		limiter: rate.NewLimiter(rate.Limit(cmp.Or(opts.QPS, DefaultQPS)), cmp.Or(opts.Burst, DefaultBurst)), parallel: inFlight,
-		mirror:    newMirror(),
-		claims:    map[feedName]*claims{},
-		selectors: newSelectors(),
-		changed:   make(chan struct{}, 1), synced: make(chan struct{}),
+		mirror:  newMirror(),
+		claims:  map[feedName]*claims{},
+		changed: make(chan struct{}, 1), synced: make(chan struct{}),
 		waiting:  map[feedName]bool{},
 		troubles: map[feedName]error{},
 	}

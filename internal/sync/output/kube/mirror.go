@@ -20,9 +20,8 @@ type item struct {
 	kind translate.Kind
 	// object is what is ours in an object that has our owner labels, nil for anything else.
 	object *translate.Object
-	// claim is what an object of somebody else claims, and selector, sorted by key, what it selects.
-	claim    claim
-	selector []translate.Label
+	// claim is what an object of somebody else claims.
+	claim claim
 }
 
 func (i *item) key() translate.Key {

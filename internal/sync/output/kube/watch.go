@@ -51,8 +51,6 @@ const (
 	feedWorkloads feedName = "own WorkloadEntries"
 	feedOthers    feedName = "other ServiceEntries"
 	feedServices  feedName = "Services"
-	// feedSelectors tells of the Services of one namespace. There is one for each namespace with WorkloadEntries.
-	feedSelectors feedName = "selectors of Services"
 )
 
 func feeds() []feedName { return []feedName{feedOwn, feedWorkloads, feedOthers, feedServices} }
@@ -79,20 +77,10 @@ func (k *Kube) Run(ctx context.Context) {
 		return
 	}
 	var group sync.WaitGroup
-	defer group.Wait()
 	for _, name := range feeds() {
 		group.Go(func() { k.watch(ctx, &feed{kube: k, name: name}) })
 	}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-k.selectors.more:
-		}
-		for _, namespace := range k.selectors.begin() {
-			group.Go(func() { k.watch(ctx, &feed{kube: k, name: feedSelectors, namespace: namespace}) })
-		}
-	}
+	group.Wait()
 }
 
 // awaitServed finds out which version is served, and asks until there is one. It reports false when ctx has ended.
@@ -172,8 +160,6 @@ func (k *Kube) ask(ctx context.Context, into any, path ...string) error {
 type feed struct {
 	kube *Kube
 	name feedName
-	// namespace is the only one that is watched, empty for all.
-	namespace string
 }
 
 // watch runs one watch until ctx ends.
@@ -199,10 +185,10 @@ func (f *feed) listWatch() *cache.ListWatch {
 		selector = translate.LabelInstance + "=" + k.opts.Instance
 	case feedOthers:
 		selector = translate.LabelInstance + "!=" + k.opts.Instance
-	case feedServices, feedSelectors:
+	case feedServices:
 		served = schema.GroupVersionResource{Version: "v1", Resource: "services"}
 	}
-	objects := k.dynamic.Resource(served).Namespace(f.namespace)
+	objects := k.dynamic.Resource(served)
 	list := func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 		return objects.List(ctx, opts)
 	}
@@ -270,28 +256,6 @@ func (f *feed) read(object any) (*item, error) {
 	return nil, fmt.Errorf("unexpected %T in a watch", object)
 }
 
-// names takes what an object claims and selects, and reports whether that is news to somebody.
-func (f *feed) names(i *item) (news bool) {
-	if f.name == feedSelectors || f.name == feedOthers {
-		news = f.kube.selectors.set(f.name, i)
-	}
-	if f.name == feedSelectors {
-		return news
-	}
-	return f.kube.claims[f.name].set(i.name(), i.claim) || news
-}
-
-// namesAll takes what all objects claim and select, and reports whether that is news to somebody.
-func (f *feed) namesAll(items []*item) (news bool) {
-	if f.name == feedSelectors || f.name == feedOthers {
-		news = f.kube.selectors.reset(f.name, f.namespace, items)
-	}
-	if f.name == feedSelectors {
-		return news
-	}
-	return f.kube.claims[f.name].reset(items) || news
-}
-
 // Add implements cache.ReflectorStore.
 func (f *feed) Add(object any) error { return f.Update(object) }
 
@@ -301,7 +265,7 @@ func (f *feed) Update(object any) error {
 	if err != nil {
 		return err
 	}
-	news := f.names(i)
+	news := f.kube.claims[f.name].set(i.name(), i.claim)
 	if f.name.ours() != "" && f.kube.mirror.saw(i) || news {
 		f.kube.signal()
 	}
@@ -314,7 +278,7 @@ func (f *feed) Delete(object any) error {
 	if err != nil {
 		return err
 	}
-	news := f.names(&item{ObjectMeta: i.ObjectMeta})
+	news := f.kube.claims[f.name].set(i.name(), claim{})
 	if f.name.ours() != "" && f.kube.mirror.gone(i) || news {
 		f.kube.signal()
 	}
@@ -331,15 +295,11 @@ func (f *feed) Replace(objects []any, version string) error {
 		}
 		items[n] = i
 	}
-	news := f.namesAll(items)
+	news := f.kube.claims[f.name].reset(items)
 	if kind := f.name.ours(); kind != "" && f.kube.mirror.replace(kind, items, version) || news {
 		f.kube.signal()
 	}
-	if f.name == feedSelectors {
-		f.kube.selectors.complete(f.namespace)
-	} else {
-		f.kube.listed(f.name)
-	}
+	f.kube.listed(f.name)
 	return nil
 }
 

@@ -226,7 +226,7 @@ func (k *Kube) probe(ctx context.Context, url string) error {
 // installCRDs installs the custom resource definitions of Istio, and waits until ServiceEntries are served.
 func (k *Kube) installCRDs(t testing.TB) {
 	t.Helper()
-	text, err := istioCRDs(t.Context())
+	text, err := IstioCRDs(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

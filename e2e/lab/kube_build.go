@@ -53,8 +53,8 @@ func requireEtcd(ctx context.Context, progress io.Writer) error {
 	return install(ctx, progress, "etcd", "etcd-server")
 }
 
-// istioCRDs returns the manifests of Istio's custom resource definitions, from the module of its API.
-func istioCRDs(ctx context.Context) ([]byte, error) {
+// IstioCRDs returns the manifests of Istio's custom resource definitions, from the module of its API.
+func IstioCRDs(ctx context.Context) ([]byte, error) {
 	const module = "istio.io/api"
 	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module)
 	output, err := list.Output()

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/registry-bridge/registry-bridge/e2e/audit"
 	"github.com/registry-bridge/registry-bridge/e2e/faults/providers"
 	"github.com/registry-bridge/registry-bridge/e2e/lab"
 	"github.com/registry-bridge/registry-bridge/e2e/oracle"
@@ -204,11 +205,11 @@ func (s *scene) judge() {
 	}) {
 		s.t.Error(finding)
 	}
-	audit := s.kube.Audit(s.t, namespace)
-	for _, finding := range usurped(audit, s.lease.duration) {
+	requests := s.kube.Audit(s.t, namespace)
+	for _, finding := range audit.Usurped(requests, s.lease.duration) {
 		s.t.Error(finding)
 	}
-	s.t.Logf("%d versions, %d requests in the audit log", len(versions), len(audit))
+	s.t.Logf("%d versions, %d requests in the audit log", len(versions), len(requests))
 }
 
 // signal sends a signal to a replica.

@@ -52,6 +52,8 @@ type Cluster struct {
 	// Kubeconfig is a file for the cluster's administrator.
 	Kubeconfig string
 
+	// home is the folder of the tools, address that of this machine for pods.
+	home, address string
 	// owner is the test that started the cluster. Processes that its subtests start again are its own.
 	owner    testing.TB
 	programs *lab.ClusterPrograms
@@ -90,7 +92,7 @@ func Start(t testing.TB) *Cluster {
 		t.Fatal(err)
 	}
 	c := &Cluster{
-		Kubeconfig: h.file("pki/admin.kubeconfig"), owner: t, programs: programs, host: h,
+		Kubeconfig: h.file("pki/admin.kubeconfig"), home: h.file("home"), address: NodeIP, owner: t, programs: programs, host: h,
 		processes: map[Component]*lab.Process{},
 	}
 	for i := range c.etcdURLs {
@@ -132,6 +134,13 @@ func (c *Cluster) configure(t testing.TB) {
 	if err := c.writeConfiguration(snapshotter); err != nil {
 		t.Fatal(err)
 	}
+	c.connect(t)
+}
+
+// connect makes the client.
+func (c *Cluster) connect(t testing.TB) {
+	t.Helper()
+	var err error
 	if c.config, err = clientcmd.BuildConfigFromFlags("", c.Kubeconfig); err != nil {
 		t.Fatal(err)
 	}
@@ -190,6 +199,9 @@ func (c *Cluster) Client() kubernetes.Interface { return c.client }
 
 // Config returns how other clients reach the API server as the administrator.
 func (c *Cluster) Config() *rest.Config { return rest.CopyConfig(c.config) }
+
+// Etcd returns the URL of the etcd behind the API server.
+func (c *Cluster) Etcd() string { return c.etcdURLs[0] }
 
 // AuditLog is the API server's audit log: a JSON object of audit.k8s.io/v1 in each line, at level Metadata, for all requests.
 func (c *Cluster) AuditLog() string { return c.host.file("audit.log") }

@@ -25,10 +25,9 @@ func (c *Cluster) Command(ctx context.Context, tool Tool, args ...string) *exec.
 		program = c.programs.Helm
 	}
 	cmd := exec.CommandContext(ctx, program, args...)
-	home := c.host.file("home")
-	cmd.Env = append(cmd.Environ(), "KUBECONFIG="+c.Kubeconfig, "HOME="+home, "KUBECACHEDIR="+filepath.Join(home, "kube"),
-		"HELM_CACHE_HOME="+filepath.Join(home, "cache"), "HELM_CONFIG_HOME="+filepath.Join(home, "config"),
-		"HELM_DATA_HOME="+filepath.Join(home, "data"))
+	cmd.Env = append(cmd.Environ(), "KUBECONFIG="+c.Kubeconfig, "HOME="+c.home, "KUBECACHEDIR="+filepath.Join(c.home, "kube"),
+		"HELM_CACHE_HOME="+filepath.Join(c.home, "cache"), "HELM_CONFIG_HOME="+filepath.Join(c.home, "config"),
+		"HELM_DATA_HOME="+filepath.Join(c.home, "data"))
 	return cmd
 }
 

@@ -115,6 +115,10 @@ func New(opts Options) (*Manager, error) {
 				FieldSelector: fields.OneTermEqualSelector("metadata.name", opts.Name+FreezeSuffix),
 			}}},
 		}},
+		NewClient: func(config *rest.Config, options client.Options) (client.Client, error) {
+			c, err := client.New(config, options)
+			return leased{Client: c, until: lease.Until}, err
+		},
 		LeaderElection:                      true,
 		LeaderElectionResourceLockInterface: lease,
 		LeaderElectionReleaseOnCancel:       true,

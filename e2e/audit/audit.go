@@ -18,7 +18,8 @@ const podName = "authentication.kubernetes.io/pod-name"
 
 // Request is one request that would write an object, as the API server has noted it.
 type Request struct {
-	// Resource is the kind of the object in the plural, as in "serviceentries".
+	// Resource is the kind of the object in the plural, with the part of it that is written where that is one of its own, as in
+	// "serviceentries" and "registries/status".
 	Resource string
 	// Verb is create, update, patch, delete or deletecollection.
 	Verb string
@@ -57,7 +58,7 @@ func Read(name string) ([]Request, error) {
 				Extra    map[string][]string
 			}
 			// ObjectRef says about which object it was.
-			ObjectRef struct{ Resource, Namespace, Name string }
+			ObjectRef struct{ Resource, Subresource, Namespace, Name string }
 			// ResponseStatus is how it was answered.
 			ResponseStatus           struct{ Code int }
 			RequestReceivedTimestamp time.Time
@@ -72,6 +73,9 @@ func Read(name string) ([]Request, error) {
 		request := Request{
 			Resource: event.ObjectRef.Resource, Verb: event.Verb, User: event.User.Username, Namespace: event.ObjectRef.Namespace,
 			Name: event.ObjectRef.Name, Code: event.ResponseStatus.Code, Asked: event.RequestReceivedTimestamp, At: event.StageTimestamp,
+		}
+		if event.ObjectRef.Subresource != "" {
+			request.Resource += "/" + event.ObjectRef.Subresource
 		}
 		if pods := event.User.Extra[podName]; len(pods) == 1 {
 			request.Pod = pods[0]

@@ -29,12 +29,11 @@ func Usurped(requests []Request, duration time.Duration) []string {
 		}
 		switch {
 		case at < 0:
-			findings = append(findings, fmt.Sprintf("%s wrote %s at %s before anybody led", w.writer(), w.Name, w.At))
+			findings = append(findings, fmt.Sprintf("%s wrote %s before anybody led", w.writer(), &w))
 		case leases[at].writer() != w.writer():
-			findings = append(findings, fmt.Sprintf("%s wrote %s at %s, when %s led", w.writer(), w.Name, w.At, leases[at].writer()))
+			findings = append(findings, fmt.Sprintf("%s wrote %s, when %s had led since %s", w.writer(), &w, leases[at].writer(), clock(leases[at].At)))
 		case w.At.Sub(leases[at].Asked) > duration && !renewed(leases[at+1:], &w):
-			findings = append(findings, fmt.Sprintf("%s wrote %s at %s, %s after its last renewal",
-				w.writer(), w.Name, w.At, w.At.Sub(leases[at].Asked)))
+			findings = append(findings, fmt.Sprintf("%s wrote %s, %s after its last renewal", w.writer(), &w, w.At.Sub(leases[at].Asked)))
 		}
 	}
 	return findings
@@ -44,3 +43,10 @@ func Usurped(requests []Request, duration time.Duration) []string {
 func renewed(later []Request, w *Request) bool {
 	return len(later) > 0 && later[0].writer() == w.writer() && later[0].Asked.Before(w.At)
 }
+
+// String says what was written, and when.
+func (r *Request) String() string {
+	return fmt.Sprintf("%s %s/%s (%s at %s)", r.Resource, r.Namespace, r.Name, r.Verb, clock(r.At))
+}
+
+func clock(at time.Time) string { return at.Format("15:04:05.000") }

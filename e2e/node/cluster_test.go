@@ -129,8 +129,8 @@ func (s *scene) signals() {
 	}
 }
 
-// helm talks to the cluster.
-func (s *scene) helm() {
+// tools talks to the cluster with helm.
+func (s *scene) tools() {
 	if got, want := s.cluster.Helm(s, "version", "--template={{.Version}}"), "v4.3.1"; got != want {
 		s.Errorf("helm is %s, want %s", got, want)
 	}

@@ -2,6 +2,7 @@
 package node_test
 
 import (
+	"flag"
 	"path/filepath"
 	"testing"
 	"time"
@@ -12,18 +13,27 @@ import (
 // settleLimit is how long anything may take that takes seconds on an idle machine.
 const settleLimit = time.Minute
 
-// The images of this suite.
+// The images of this suite. That with nextImage has the same program.
 const (
 	bridgeImage = "registry-bridge.lab/registry-bridge:test"
+	nextImage   = "registry-bridge.lab/registry-bridge:next"
 	probeImage  = "registry-bridge.lab/probe:test"
 )
 
-// TestNode shares one cluster among all tests of this package.
+var (
+	kubeconfigFlag = flag.String("kubeconfig", "", "`FILE` of a cluster that is there already and has the images of the bridge; only TestInstall runs")
+	addressFlag    = flag.String("address", "", "`ADDRESS` of this machine for the pods of that cluster")
+)
+
+// TestNode shares one cluster among all tests of this package that want one of their own.
 func TestNode(t *testing.T) {
+	if *kubeconfigFlag != "" {
+		t.Skip("there is a cluster already, whose components are not to be touched")
+	}
 	c := cluster.Start(t)
 	program := build(t, "../..", "./cmd/registry-bridge")
-	archives := []string{buildImage(t, program), filepath.Join(t.TempDir(), "probe.tar")}
-	if err := cluster.WriteImage(archives[1], probeImage, build(t, ".", "./probe")); err != nil {
+	archives := []string{buildImage(t, program, bridgeImage), buildImage(t, program, nextImage), filepath.Join(t.TempDir(), "probe.tar")}
+	if err := cluster.WriteImage(archives[2], probeImage, build(t, ".", "./probe")); err != nil {
 		t.Fatal(err)
 	}
 	for _, archive := range archives {
@@ -37,8 +47,17 @@ func TestNode(t *testing.T) {
 		{"Services", (*scene).services},
 		{"Restarts", (*scene).restarts},
 		{"Signals", (*scene).signals},
-		{"Helm", (*scene).helm},
+		{"Tools", (*scene).tools},
+		{"Install", (*scene).install},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(newScene(t, c)) })
 	}
+}
+
+// TestInstall is TestNode/Install in a cluster that is there already.
+func TestInstall(t *testing.T) {
+	if *kubeconfigFlag == "" {
+		t.Skip("it is a part of TestNode when there is no -kubeconfig")
+	}
+	newScene(t, cluster.Connect(t, *kubeconfigFlag, *addressFlag)).install()
 }

@@ -26,6 +26,13 @@ type scene struct {
 func newScene(t *testing.T, c *cluster.Cluster) *scene {
 	t.Helper()
 	name := strings.ToLower(filepath.Base(t.Name()))
+	makeNamespace(t, c, name)
+	return &scene{T: t, cluster: c, namespace: name}
+}
+
+// makeNamespace makes a namespace until the end of the test.
+func makeNamespace(t testing.TB, c *cluster.Cluster, name string) {
+	t.Helper()
 	namespaces := c.Client().CoreV1().Namespaces()
 	_, err := namespaces.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		Name: name, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
@@ -47,7 +54,6 @@ func newScene(t *testing.T, c *cluster.Cluster) *scene {
 		_, err := c.Client().CoreV1().ServiceAccounts(name).Get(ctx, "default", metav1.GetOptions{})
 		return err
 	})
-	return &scene{T: t, cluster: c, namespace: name}
 }
 
 // build builds a static program from a package of the module in dir.
@@ -65,10 +71,10 @@ func build(t *testing.T, dir, pkg string) (program string) {
 
 // buildImage puts the program into its image with what makes the released one, for this machine's architecture only, and returns the
 // archive.
-func buildImage(t *testing.T, program string) (archive string) {
+func buildImage(t *testing.T, program, image string) (archive string) {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "image")
-	repository, tag, _ := strings.Cut(bridgeImage, ":")
+	repository, tag, _ := strings.Cut(image, ":")
 	// Paths are relative to its folder. A test needs no third parties' notices, so any text will do.
 	cmd := exec.CommandContext(t.Context(), "go", "run", ".", "image",
 		"-out", out, "-name", repository, "-tag", tag, "-notices", "../../LICENSE", program)

@@ -30,7 +30,7 @@ func (c Cluster) prefix() string {
 
 // RecordCluster starts to record the ServiceEntries of a namespace, until Close. It asks no API server, which may be down and begins a
 // new history at each start, but the etcd behind it: there each write is one revision, and a watch misses none. A version is what somebody
-// could tell from another one: what the API server notes for itself (managedFields, generation, times, uid) is left out.
+// could tell from another one: what the API server notes for itself (managedFields, generation, times, uid, resourceVersion) is left out.
 func RecordCluster(ctx context.Context, cluster Cluster) (*Recorder, error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	r := newRecorder()
@@ -160,7 +160,7 @@ func told(stored []byte) ([]byte, error) {
 	if err := json.Unmarshal(stored, &u.Object); err != nil {
 		return nil, err
 	}
-	for _, field := range []string{"managedFields", "generation", "creationTimestamp", "uid"} {
+	for _, field := range []string{"managedFields", "generation", "creationTimestamp", "uid", "resourceVersion"} {
 		unstructured.RemoveNestedField(u.Object, "metadata", field)
 	}
 	return json.Marshal(u.Object)

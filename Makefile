@@ -24,6 +24,8 @@ BENCHCOUNT ?= 10
 # What `make soak` does more of than `make e2e`: faults injected, kills of the bridge, and minutes without any change.
 FAULTS ?= 1000
 KILLS  ?= 500
+# How often the leader of three replicas is killed, and how often it is stopped beyond its lease.
+LEADERS ?= 50
 IDLE   ?= 10m
 
 # The race detector needs cgo, and that a C compiler.
@@ -65,9 +67,10 @@ e2e-lab: ## Prepare the real servers that `make e2e` starts, and nothing else.
 	cd e2e && $(GO) run ./lab/prepare
 
 .PHONY: soak
-soak: build ## Inject FAULTS (1000) faults before a real ZooKeeper, kill the bridge KILLS (500) times, idle for IDLE (10m), judged by the oracle.
+soak: build ## Inject FAULTS (1000) faults before a real ZooKeeper, kill the bridge KILLS (500) times and its leader LEADERS (50) times, idle for IDLE (10m), judged by the oracle.
 	cd e2e && $(GO) test -count=1 -timeout 0 -v -run '^Test(Faults|Idle)$$' ./faults -faults $(FAULTS) -idle $(IDLE)
 	cd e2e && $(GO) test -count=1 -timeout 0 -v -run '^TestCluster$$/^BridgeKilled$$' ./cluster -kills $(KILLS)
+	cd e2e && $(GO) test -count=1 -timeout 0 -v -run '^TestLeader$$' ./replicas -kills $(LEADERS) -restarts 10
 	cd e2e && $(GO) test -count=1 -timeout 0 -v -run '^TestIdle$$' ./figures -idle $(IDLE)
 
 .PHONY: bench

@@ -20,6 +20,8 @@ const (
 	ExitError = 1
 	// ExitDifferences: plan found something to write.
 	ExitDifferences = 2
+	// ExitNotFound: explain knows nothing of what it was asked for.
+	ExitNotFound = 2
 )
 
 // errDifferences is what plan returns when there is something to write; everything has been said then.
@@ -53,6 +55,8 @@ func Main(ctx context.Context, args []string, streams Streams) int {
 		return ExitOK
 	case errors.Is(err, errDifferences):
 		return ExitDifferences
+	case errors.Is(err, errNotFound):
+		return ExitNotFound
 	case !errors.Is(err, errReported):
 		fmt.Fprintf(streams.Err, "Error: %v\n", err)
 	}
@@ -69,12 +73,12 @@ func NewCommand(streams Streams) *cobra.Command {
 			"registry-bridge watches service registries (Dubbo in ZooKeeper in this version) and keeps Istio ServiceEntries equal to",
 			"what is registered. It only reads registries, and it never removes an endpoint because a registry failed to answer.",
 			"",
-			"Exit codes: 0 success, 1 error, 2 differences (plan)."),
+			"Exit codes: 0 success, 1 error, 2 differences (plan), or nothing is known (explain)."),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	root.AddCommand(
-		newRunCommand(), newPlanCommand(streams.Colour), newValidateCommand(), newLeaveCommand(), newVersionCommand(),
+		newRunCommand(), newPlanCommand(streams.Colour), newExplainCommand(), newValidateCommand(), newLeaveCommand(), newVersionCommand(),
 		newFreezeCommand(), newUnfreezeCommand(), newPauseCommand(), newResumeCommand(), newReleaseCommand(), newPurgeCommand(streams.Interactive),
 	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

@@ -83,22 +83,33 @@ func (nothing) Live(context.Context) ([]plan.Live, error) { return nil, nil }
 func (nothing) Write(context.Context, plan.Plan) []output.Result { return nil }
 
 func makePlan(cmd *cobra.Command, f *planFlags, kind string) error {
-	log, err := newLogger(cmd.ErrOrStderr(), f.logFormat, f.logLevel)
+	ctx, cancel := context.WithTimeoutCause(cmd.Context(), f.timeout, fmt.Errorf("not everything was read within %s (--timeout)", f.timeout))
+	defer cancel()
+	state, err := f.readOnce(ctx, cmd, kind)
 	if err != nil {
 		return err
 	}
+	return f.show(cmd.OutOrStdout(), state)
+}
+
+// readOnce reads the configured registries and the output, and makes a plan that is not carried out.
+func (f *bridgeFlags) readOnce(ctx context.Context, cmd *cobra.Command, kind string) (*engine.State, error) {
+	log, err := newLogger(cmd.ErrOrStderr(), f.logFormat, f.logLevel)
+	if err != nil {
+		return nil, err
+	}
 	out, err := f.openOutput(kind, true, log)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	b := f.newBridge(out.Output, log)
 	config := newFiles(f.config, b)
 	set := config.watcher.Load()
 	if len(set.Problems) > 0 {
 		printProblems(cmd.ErrOrStderr(), set.Problems)
-		return errReported
+		return nil, errReported
 	}
-	ctx, cancel := context.WithTimeoutCause(cmd.Context(), f.timeout, fmt.Errorf("not everything was read within %s (--timeout)", f.timeout))
+	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
@@ -106,16 +117,13 @@ func makePlan(cmd *cobra.Command, f *planFlags, kind string) error {
 	config.apply(ctx, set)
 	defer b.controller.Stop()
 	if err := b.awaitSynced(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	if err := out.await(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	_, state, err := b.engine.Plan(ctx)
-	if err != nil {
-		return err
-	}
-	return f.show(cmd.OutOrStdout(), state)
+	return state, err
 }
 
 // show writes the plan in the format that was asked for.

@@ -127,7 +127,7 @@ func release(cmd *cobra.Command, f *releaseFlags, registry string, ids []string)
 	}
 	if f.all {
 		for i := range r.Status.Holds {
-			if h := &r.Status.Holds[i]; installation.Releasable(reason.Reason(h.Guard)) {
+			if h := &r.Status.Holds[i]; reason.Releasable(reason.Reason(h.Guard)) {
 				ids = append(ids, h.ID)
 			}
 		}
@@ -190,7 +190,7 @@ func writeHolds(w io.Writer, name types.NamespacedName, r *v1alpha1.Registry) {
 		if h.Until != nil {
 			text += "  until " + h.Until.UTC().Format(time.RFC3339)
 		}
-		if !installation.Releasable(reason.Reason(h.Guard)) {
+		if !reason.Releasable(reason.Reason(h.Guard)) {
 			text += "  (cannot be released)"
 		}
 		fmt.Fprintln(w, text)

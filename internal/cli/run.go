@@ -54,7 +54,7 @@ func newRunCommand() *cobra.Command {
 			"A stop or a restart changes nothing in the output by itself. On SIGTERM or SIGINT it stops within 5 s; a second signal ends",
 			"it at once.",
 			"",
-			"HTTP (read-only): /healthz, /readyz, /metrics, /debug/state."),
+			"HTTP (read-only): /healthz, /readyz, /metrics, /debug/state, /debug/explain."),
 		Example: lines(
 			"  registry-bridge run --config examples/zookeeper-dubbo.yaml --output-dir ./out",
 			"  registry-bridge run --config examples/zookeeper-dubbo.yaml --output kube --instance dubbo-bridge",

@@ -164,8 +164,8 @@ func (p *process) end(t *testing.T) int {
 	}
 }
 
-// get reads a page of the running process.
-func (p *process) get(t *testing.T, path string) (int, string) {
+// address is where the running process shows its pages.
+func (p *process) address(t *testing.T) string {
 	t.Helper()
 	var address []string
 	eventually(t, func() string {
@@ -174,7 +174,13 @@ func (p *process) get(t *testing.T, path string) (int, string) {
 		}
 		return ""
 	})
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address[1]+path, http.NoBody)
+	return address[1]
+}
+
+// get reads a page of the running process.
+func (p *process) get(t *testing.T, path string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.address(t)+path, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -121,16 +121,6 @@ func patch[T any](ctx context.Context, r Registry, manager string, decide func(*
 	return result, err
 }
 
-// Releasable reports whether a person can end the holds of a guard: those that doubt what a registry or an edit says. Where nothing is
-// known, there is nothing to confirm.
-func Releasable(guard reason.Reason) bool {
-	switch guard {
-	case reason.EmptyService, reason.EmptySource, reason.MassRemoval, reason.Vanished, reason.ConfirmRemoval:
-		return true
-	}
-	return false
-}
-
 // CheckRelease reports what is wrong with releasing these holds of a Registry: ids that its status does not have, and holds that nobody can
 // release.
 func CheckRelease(r *v1alpha1.Registry, ids []string) error {
@@ -140,7 +130,7 @@ func CheckRelease(r *v1alpha1.Registry, ids []string) error {
 		switch {
 		case at < 0:
 			errs = append(errs, fmt.Errorf("%w: Registry %s/%s does not hold anything as %s now", ErrNoHold, r.Namespace, r.Name, id))
-		case !Releasable(reason.Reason(r.Status.Holds[at].Guard)):
+		case !reason.Releasable(reason.Reason(r.Status.Holds[at].Guard)):
 			errs = append(errs, fmt.Errorf("%s is held by %s: %w", id, r.Status.Holds[at].Guard, ErrFixed))
 		}
 	}

@@ -110,6 +110,16 @@ const (
 	PodAccessDenied   Reason = "PodAccessDenied"
 )
 
+// Releasable reports whether a person can end the holds of a guard: those that doubt what a registry or an edit says. Where nothing is
+// known, there is nothing to confirm.
+func Releasable(guard Reason) bool {
+	switch guard {
+	case EmptyService, EmptySource, MassRemoval, Vanished, ConfirmRemoval:
+		return true
+	}
+	return false
+}
+
 // Problem renders model.Instance.Problem: the reason, a colon and one sentence.
 func Problem(r Reason, detail string) string { return string(r) + ": " + detail }
 

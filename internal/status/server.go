@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/registry-bridge/registry-bridge/internal/explain"
 	"github.com/registry-bridge/registry-bridge/internal/sync/engine"
 )
 
@@ -61,12 +62,14 @@ type handler struct{ opts Options }
 //	/readyz       200 once a plan was made of a valid configuration; an outage of a registry does not matter
 //	/metrics      for Prometheus
 //	/debug/state  JSON; ?registry=NAME or ?registry=NAMESPACE/NAME for one Registry, ?limit=N for longer lists (1,000 at most)
+//	/debug/explain?q=HOST|SERVICE|IP[:PORT]  JSON: what became of it (explain.Answer); 503 before the first plan, so on a standby
 func NewHandler(opts Options) http.Handler {
 	h := handler{opts}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", h.health)
 	mux.HandleFunc("GET /readyz", h.ready)
 	mux.HandleFunc("GET /debug/state", h.state)
+	mux.HandleFunc("GET /debug/explain", h.explain)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(opts.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
 	mux.HandleFunc("GET /{$}", index)
 	return mux
@@ -112,16 +115,35 @@ func (h handler) state(w http.ResponseWriter, r *http.Request) {
 		}
 		limit = min(n, maxLimit)
 	}
+	h.answerJSON(w, NewReport(h.opts.State(), h.opts.Configuration(), r.URL.Query().Get("registry"), limit))
+}
+
+// maxQuery bounds what may be asked for: no name is longer.
+const maxQuery = 2048
+
+func (h handler) explain(w http.ResponseWriter, r *http.Request) {
+	query, state := r.URL.Query().Get("q"), h.opts.State()
+	switch {
+	case query == "" || len(query) > maxQuery:
+		answer(w, http.StatusBadRequest, "say what: ?q=HOST, a service or an address, e.g. ?q=10.0.0.1:20880")
+	case state.Cycle == 0:
+		answer(w, http.StatusServiceUnavailable, "this replica has made no plan: it does not lead, or cannot read the output yet")
+	default:
+		h.answerJSON(w, explain.Explain(state, query))
+	}
+}
+
+func (h handler) answerJSON(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(NewReport(h.opts.State(), h.opts.Configuration(), r.URL.Query().Get("registry"), limit)); err != nil {
-		h.opts.Logger.Debug("state was not sent in full", "error", err)
+	if err := enc.Encode(value); err != nil {
+		h.opts.Logger.Debug("an answer was not sent in full", "error", err)
 	}
 }
 
 func index(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, "registry-bridge\n\n/healthz\n/readyz\n/metrics\n/debug/state?registry=&limit=")
+	answer(w, http.StatusOK, "registry-bridge\n\n/healthz\n/readyz\n/metrics\n/debug/state?registry=&limit=\n/debug/explain?q=")
 }
 
 func answer(w http.ResponseWriter, code int, text string) {

@@ -89,7 +89,9 @@ type bridgeOptions struct {
 	instance string
 	// announced is controller.Deps.Announced.
 	announced bool
-	log       *slog.Logger
+	// pods is engine.Deps.Pods.
+	pods engine.Pods
+	log  *slog.Logger
 }
 
 // newBridge wires a bridge of files.
@@ -109,7 +111,7 @@ func newBridge(o bridgeOptions) *bridge {
 		}, []string{"registry", "source"}),
 	}
 	b.engine = engine.New(engine.Deps{
-		Store: b.store, Output: o.output, Translate: translate.NewTranslator().Translate, Compute: plan.Compute,
+		Store: b.store, Output: o.output, Translate: translate.NewTranslator().Translate, Compute: plan.Compute, Pods: o.pods,
 		Logger: o.log, Registerer: b.metrics,
 	})
 	sources := controller.Sources{Secrets: o.secrets, Logger: o.log, Drift: b.drift}

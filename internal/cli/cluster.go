@@ -15,6 +15,7 @@ import (
 
 	"github.com/registry-bridge/registry-bridge/api/v1alpha1"
 	"github.com/registry-bridge/registry-bridge/internal/controller/cluster"
+	"github.com/registry-bridge/registry-bridge/internal/controller/pods"
 	"github.com/registry-bridge/registry-bridge/internal/status"
 	"github.com/registry-bridge/registry-bridge/internal/sync/output/kube"
 )
@@ -27,13 +28,27 @@ type clusterFlags struct {
 	namespace, name string
 	namespaces      []string
 	election        cluster.Election
+	// pods is podsAuto or podsOff.
+	pods, trustDomain string
 }
+
+// The values of --pods.
+const (
+	podsAuto = "auto"
+	podsOff  = "off"
+)
+
+// podsPatience is how long a new leader waits for the pods before it writes without knowing them.
+const podsPatience = 10 * time.Second
 
 func (f *clusterFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.namespace, "namespace", "", "`NAMESPACE` of this installation, where its Lease is; by default the pod's, or that of the kubeconfig")
 	flags.StringVar(&f.name, "name", defaultName, "`NAME` of this installation and of its Lease; its replicas share it")
 	flags.StringSliceVar(&f.namespaces, "watch-namespaces", nil, "`NAMESPACES` whose Registries are read, separated by commas; by default all")
+	flags.StringVar(&f.pods, "pods", podsAuto,
+		"`WHEN` to recognise addresses that are pods with a sidecar: auto (when pods may be listed) or off; they get mutual TLS, locality and identity")
+	flags.StringVar(&f.trustDomain, "trust-domain", pods.DefaultTrustDomain, "`NAME` of the mesh's trust domain, which is in the identity of each pod")
 	flags.DurationVar(&f.election.LeaseDuration, "lease-duration", cluster.DefaultLeaseDuration, "how long others wait for a leader that is silent")
 	flags.DurationVar(&f.election.RenewDeadline, "renew-deadline", cluster.DefaultRenewDeadline, "how long the leader tries to renew its lease before it gives up")
 	flags.DurationVar(&f.election.RetryPeriod, "retry-period", cluster.DefaultRetryPeriod, "how often replicas look at the lease")
@@ -43,6 +58,12 @@ func (f *clusterFlags) register(cmd *cobra.Command) {
 func (f *clusterFlags) check() error {
 	if len(validation.IsDNS1123Subdomain(f.name)) > 0 {
 		return fmt.Errorf("--name %q needs lower-case letters, digits, '-' and '.', e.g. %s", f.name, defaultName)
+	}
+	if f.pods != podsAuto && f.pods != podsOff {
+		return fmt.Errorf("unknown --pods %q; use %s or %s", f.pods, podsAuto, podsOff)
+	}
+	if len(validation.IsDNS1123Subdomain(f.trustDomain)) > 0 {
+		return fmt.Errorf("--trust-domain %q needs lower-case letters, digits, '-' and '.', e.g. %s", f.trustDomain, pods.DefaultTrustDomain)
 	}
 	e := f.election
 	// The rules of client-go, which would only say so after the start.
@@ -74,9 +95,17 @@ func runCluster(cmd *cobra.Command, f *runFlags, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	b := newBridge(bridgeOptions{output: out, secrets: manager.Secrets(), instance: f.instance, announced: true, log: log})
+	options := bridgeOptions{output: out, secrets: manager.Secrets(), instance: f.instance, announced: true, log: log}
+	var known *pods.Pods
+	if f.cluster.pods == podsAuto {
+		if known, err = pods.New(pods.Options{Config: config, TrustDomain: f.cluster.trustDomain, Logger: log}); err != nil {
+			return err
+		}
+		options.pods = known
+	}
+	b := newBridge(options)
 	group, ctx := errgroup.WithContext(cmd.Context())
-	replica := &replica{bridge: b, manager: manager, output: out, life: ctx}
+	replica := &replica{bridge: b, manager: manager, output: out, pods: known, life: ctx}
 	if f.listen != "" {
 		b.metrics.MustRegister(configMetrics(replica.configuration)...)
 		b.metrics.MustRegister(leaderMetric(manager.Leads), statusWrites)
@@ -88,9 +117,9 @@ func runCluster(cmd *cobra.Command, f *runFlags, log *slog.Logger) error {
 	}
 	group.Go(func() error {
 		return manager.Run(ctx, &cluster.Parts{
-			Apply: replica.apply, State: b.engine.State, Cluster: out,
-			Always:  []func(context.Context) error{replica.watchOutput, replica.watchCache},
-			Leading: []func(context.Context) error{b.engine.Run, replica.stop},
+			Apply: replica.apply, State: b.engine.State, Cluster: out, Workloads: replica.workloads,
+			Always:  []func(context.Context) error{replica.watchOutput, replica.watchCache, replica.watchPods},
+			Leading: []func(context.Context) error{replica.runEngine, replica.stop},
 		})
 	})
 	return wait(ctx, group, log)
@@ -101,6 +130,8 @@ type replica struct {
 	bridge  *bridge
 	manager *cluster.Manager
 	output  *kube.Kube
+	// pods is nil when nobody looks at them.
+	pods *pods.Pods
 	// life is the context of the process, which sources live in.
 	life   context.Context
 	cached atomic.Bool
@@ -147,6 +178,41 @@ func (r *replica) configuration() status.Configuration {
 func (r *replica) watchOutput(ctx context.Context) error {
 	r.output.Run(ctx)
 	return nil
+}
+
+// watchPods keeps the pods up to date on every replica, so that a new leader has them.
+func (r *replica) watchPods(ctx context.Context) error {
+	if r.pods == nil {
+		<-ctx.Done()
+		return nil
+	}
+	r.pods.Run(ctx)
+	return nil
+}
+
+// runEngine runs the engine once the pods are known, so that new objects are written with what they say. When that takes too long, it does
+// without: what is live stays.
+func (r *replica) runEngine(ctx context.Context) error {
+	if r.pods != nil {
+		timer := time.NewTimer(podsPatience)
+		defer timer.Stop()
+		select {
+		case <-r.pods.Settled():
+		case <-timer.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return r.bridge.engine.Run(ctx)
+}
+
+// workloads says what is known of the pods in a namespace.
+func (r *replica) workloads(namespace string) cluster.Workloads {
+	if r.pods == nil {
+		return cluster.Workloads{}
+	}
+	example, found := r.pods.Example(namespace)
+	return cluster.Workloads{Denied: r.pods.Denied(), Found: found, Example: example}
 }
 
 // watchCache notes when the Registries can be read.

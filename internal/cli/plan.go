@@ -12,10 +12,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/registry-bridge/registry-bridge/internal/controller"
 	"github.com/registry-bridge/registry-bridge/internal/model"
 	"github.com/registry-bridge/registry-bridge/internal/sync/engine"
 	"github.com/registry-bridge/registry-bridge/internal/sync/output"
 	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
+	"github.com/registry-bridge/registry-bridge/internal/translate"
 )
 
 type planFlags struct {
@@ -82,6 +84,17 @@ func (nothing) Live(context.Context) ([]plan.Live, error) { return nil, nil }
 // Write implements output.Output. It is never called, because a plan writes nothing.
 func (nothing) Write(context.Context, plan.Plan) []output.Result { return nil }
 
+// unseen are pods that nobody has looked at: a plan leaves what a bridge in the cluster has found out about them.
+type unseen struct{}
+
+var _ engine.Pods = unseen{}
+
+// Pods implements engine.Pods.
+func (unseen) Pods() *translate.Pods { return translate.UnknownPods() }
+
+// Changed implements engine.Pods.
+func (unseen) Changed() <-chan struct{} { return nil }
+
 func makePlan(cmd *cobra.Command, f *planFlags, kind string) error {
 	ctx, cancel := context.WithTimeoutCause(cmd.Context(), f.timeout, fmt.Errorf("not everything was read within %s (--timeout)", f.timeout))
 	defer cancel()
@@ -102,7 +115,9 @@ func (f *bridgeFlags) readOnce(ctx context.Context, cmd *cobra.Command, kind str
 	if err != nil {
 		return nil, err
 	}
-	b := f.newBridge(out.Output, log)
+	b := newBridge(bridgeOptions{
+		output: out.Output, secrets: controller.SecretsDir(f.secretsDir), instance: f.instance, pods: unseen{}, log: log,
+	})
 	config := newFiles(f.config, b)
 	set := config.watcher.Load()
 	if len(set.Problems) > 0 {

@@ -94,6 +94,9 @@ func (p *Pods) At(address string) (Pod, bool) {
 	return pod, ok
 }
 
+// Known reports whether all pods have been seen.
+func (p *Pods) Known() bool { return p != nil && p.known }
+
 // unknown reports whether what is live has to stay.
 func (p *Pods) unknown() bool { return p != nil && !p.known }
 

@@ -129,7 +129,13 @@ func (e *Engine) plan(config *Config, now time.Time) *State {
 		l.pending = view.Since
 	}
 	live, priors := l.live.list()
-	result := e.deps.Translate(view.Snapshot, priors, config.Options)
+	options := config.Options
+	if e.deps.Pods != nil {
+		seeing := *options
+		seeing.Pods = e.deps.Pods.Pods()
+		options = &seeing
+	}
+	result := e.deps.Translate(view.Snapshot, priors, options)
 	p := e.deps.Compute(plan.Input{
 		Now: now, Desired: result, Live: live, Sources: view.Statuses,
 		Policies: config.Policies, Frozen: config.Frozen, Memory: l.memory,

@@ -5,6 +5,7 @@
 //
 //	store changed, configuration changed -> debounce: 100 ms of quiet, 1 s at most
 //	plan.Wake                            -> a hold ends, although nothing happens
+//	pods changed                         -> debounced too
 //	output changed                       -> somebody edited an object by hand; debounced too
 //	the next look at the output          -> every 30 s: the same, for an output that cannot tell
 //	a retry is due                       -> of one object, or of the whole output
@@ -48,6 +49,14 @@ type Store interface {
 
 var _ Store = (*store.Store)(nil)
 
+// Pods says which addresses are pods with a sidecar.
+type Pods interface {
+	// Pods returns the same pointer as long as nothing changes.
+	Pods() *translate.Pods
+	// Changed receives a value when Pods may return something else.
+	Changed() <-chan struct{}
+}
+
 // Deps are what an engine works with.
 type Deps struct {
 	Store  Store
@@ -56,6 +65,8 @@ type Deps struct {
 	// to be cheap for what did not change.
 	Translate func(snap model.Snapshot, prior map[translate.Key]translate.Prior, opts *translate.Options) translate.Result
 	Compute   func(in plan.Input) plan.Plan
+	// Pods says which addresses are pods with a sidecar; nil when nobody looks.
+	Pods Pods
 	// Logger gets a line when something changes for the worse or back; nil logs nothing.
 	Logger *slog.Logger
 	// Registerer gets the metrics while Run runs; nil for none.
@@ -78,6 +89,8 @@ type Engine struct {
 	metrics *metrics
 	// outputChanged tells that the output changed; nil when it cannot tell.
 	outputChanged <-chan struct{}
+	// podsChanged tells that Pods may say something else; nil without Pods.
+	podsChanged <-chan struct{}
 
 	config     atomic.Pointer[Config]
 	configured chan struct{}
@@ -111,6 +124,9 @@ func New(deps Deps) *Engine {
 	if notifier, ok := deps.Output.(output.Notifier); ok {
 		e.outputChanged = notifier.Changed()
 		e.loop.live.current = true
+	}
+	if deps.Pods != nil {
+		e.podsChanged = deps.Pods.Changed()
 	}
 	e.metrics = newMetrics(e)
 	e.state.Store(&State{})
@@ -192,6 +208,7 @@ func (e *Engine) await(ctx context.Context, next time.Time) bool {
 		case <-e.deps.Store.Changed():
 		case <-e.configured:
 		case <-e.outputChanged:
+		case <-e.podsChanged:
 		}
 		quiet = time.After(debounceQuiet)
 		if latest == nil {

@@ -44,7 +44,7 @@ func reference(t *testing.T) map[string][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := map[string][]string{"up": nil}
+	known := map[string][]string{"process_resident_memory_bytes": nil, "process_cpu_seconds_total": nil}
 	row := regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (\\w+) \\| ([^|]*) \\|")
 	for _, m := range row.FindAllStringSubmatch(string(page), -1) {
 		var names []string

@@ -102,6 +102,7 @@ func TestDataPlane(t *testing.T) {
 		{"Workloads", (*scene).workloads},
 		{"Quiet", (*scene).quiet},
 		{"Goldens", (*scene).goldens},
+		{"Pods", (*scene).pods},
 	} {
 		if !t.Run(test.name, func(t *testing.T) {
 			sub := *s

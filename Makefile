@@ -66,6 +66,10 @@ e2e: build ## Run the suites against real servers (prepared once); CLUSTER=off l
 e2e-lab: ## Prepare the real servers that `make e2e` starts, and nothing else.
 	cd e2e && $(GO) run ./lab/prepare
 
+.PHONY: e2e-kind
+e2e-kind: ## Run the chart in a cluster of kind, with Istio's charts: needs Docker on Linux, kind, kubectl and helm, and is not part of CI.
+	hack/e2e-kind.sh
+
 .PHONY: soak
 soak: build ## Inject FAULTS (1000) faults before a real ZooKeeper, kill the bridge KILLS (500) times and its leader LEADERS (50) times, idle for IDLE (10m), judged by the oracle.
 	cd e2e && $(GO) test -count=1 -timeout 0 -v -run '^Test(Faults|Idle)$$' ./faults -faults $(FAULTS) -idle $(IDLE)

@@ -6,5 +6,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 changed=$(git status --porcelain)
 [ -z "$changed" ] && exit 0
 git --no-pager diff
-printf 'check-clean: these files differ from the last commit; commit them, or what `make generate tidy` made of them:\n%s\n' "$changed" >&2
+printf 'check-clean: these files differ from the last commit; commit them, or what make generate tidy made of them:\n%s\n' "$changed" >&2
 exit 1

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -46,6 +48,7 @@ func (s *scene) install() {
 	if diff := cmp.Diff(never, i.resourceVersions(catalog)); diff != "" {
 		s.Errorf("objects of a registry in which nothing happens were written (-before +after):\n%s", diff)
 	}
+	i.explained()
 	i.usage()
 	i.again()
 	i.judge()
@@ -230,6 +233,26 @@ func (i *installation) restarted(name string, signal syscall.Signal) {
 		}
 		return err
 	})
+}
+
+// explained asks the leader, with the plugin of kubectl and through a port-forward, where an address comes from.
+func (i *installation) explained() {
+	i.Helper()
+	plugins := i.TempDir()
+	if err := os.Symlink(build(i.T, "../..", "./cmd/registry-bridge"), filepath.Join(plugins, "kubectl-registry_bridge")); err != nil {
+		i.Fatal(err)
+	}
+	command := i.cluster.Command(i.Context(), cluster.Kubectl, "registry-bridge", "explain", "10.200.0.1:8080", "--namespace="+i.namespace)
+	command.Env = append(command.Env, "PATH="+plugins)
+	output, err := command.CombinedOutput()
+	if err != nil {
+		i.Fatalf("kubectl registry-bridge explain: %v\n%s", err, output)
+	}
+	for _, want := range []string{"service-0.service.consul", catalog + "/consul"} {
+		if !strings.Contains(string(output), want) {
+			i.Errorf("kubectl registry-bridge explain does not name %s:\n%s", want, output)
+		}
+	}
 }
 
 // usage says what each pod uses, as it says itself.

@@ -189,6 +189,7 @@ func TestEveryQueryFindsSeries(t *testing.T) {
 
 // provoke lets one thing after the other happen.
 func provoke(t *testing.T, o *observer) {
+	t.Helper()
 	b := o.bridge
 	b.await(t, `source_synced{registry="dubbo/shop",.*} 1`)
 	b.await(t, `endpoints{registry="consul/dc1",.*} 1`)

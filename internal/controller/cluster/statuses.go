@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/registry-bridge/registry-bridge/api/v1alpha1"
 	"github.com/registry-bridge/registry-bridge/internal/reason"
@@ -31,6 +32,8 @@ const (
 	// countInterval is the least time between two writes of one status in which only numbers and texts differ: a registry in which
 	// instances come and go all day must not make the API server write all day.
 	countInterval = 15 * time.Second
+	// idleInterval is how long a state that stays the same is not looked at: what is known of pods is no part of it.
+	idleInterval = 5 * time.Second
 )
 
 // Recorder records Events; the recorders of client-go implement it.
@@ -62,14 +65,24 @@ type Statuses struct {
 	Writes *prometheus.CounterVec
 
 	written map[types.UID]*written
+	seen    glance
+}
+
+// glance is what the last look was about. Describing 5,000 services once a second for nothing would be most of what an idle bridge does.
+type glance struct {
+	state  *engine.State
+	loaded time.Time
+	at     time.Time
+	// waiting says that something was not written, and is due later.
+	waiting bool
 }
 
 // written is the status that was last written of a Registry.
 type written struct {
 	status v1alpha1.RegistryStatus
 	at     time.Time
-	// failed says that the last attempt failed, which is logged once.
-	failed bool
+	// failed says that the last attempt failed, which is logged once; released that the finalizer was taken away.
+	failed, released bool
 }
 
 // Start looks at the state until ctx ends. It implements manager.Runnable, and runs on the leader.
@@ -89,7 +102,11 @@ func (s *Statuses) Start(ctx context.Context) error {
 // Look writes what has changed. What cannot be written is tried again at the next look.
 func (s *Statuses) Look(ctx context.Context) {
 	set, now := s.Set(), time.Now()
+	if s.seen.state == s.State() && s.seen.loaded.Equal(set.Loaded) && !s.seen.waiting && now.Sub(s.seen.at) < idleInterval {
+		return
+	}
 	view := s.view(set)
+	s.seen = glance{state: view.state, loaded: set.Loaded, at: now}
 	next := make(map[types.UID]*written, len(set.Registries))
 	for i := range set.Registries {
 		r := set.Registries[i]
@@ -99,7 +116,7 @@ func (s *Statuses) Look(ctx context.Context) {
 		}
 		next[r.Seen.UID] = last
 		if r.Seen.DeletionTimestamp != nil && view.done(r.Seen) {
-			s.release(ctx, r.Seen)
+			s.release(ctx, last, r.Seen)
 			continue
 		}
 		// What was written last is newer than what the cache has.
@@ -117,10 +134,15 @@ func (s *Statuses) Look(ctx context.Context) {
 // write writes a status if it has changed enough.
 func (s *Statuses) write(ctx context.Context, last *written, seen *v1alpha1.Registry, next v1alpha1.RegistryStatus) {
 	now := time.Now()
-	if equality.Semantic.DeepEqual(last.status, next) || sameStates(&last.status, &next) && now.Sub(last.at) < countInterval {
+	if equality.Semantic.DeepEqual(last.status, next) {
+		return
+	}
+	if sameStates(&last.status, &next) && now.Sub(last.at) < countInterval {
+		s.seen.waiting = true
 		return
 	}
 	err := s.apply(ctx, seen, &next)
+	s.seen.waiting = s.seen.waiting || err != nil
 	s.count(err)
 	if err != nil {
 		if ctx.Err() == nil && !last.failed && client.IgnoreNotFound(err) != nil {
@@ -188,11 +210,12 @@ func (s *Statuses) tell(seen *v1alpha1.Registry, before, after []metav1.Conditio
 			continue
 		}
 		abnormal := reason.Abnormal(c.Type)
-		if at < 0 && !abnormal && c.Status != metav1.ConditionFalse || c.Status == metav1.ConditionUnknown {
+		well := abnormal != (c.Status == metav1.ConditionTrue)
+		if at < 0 && well || c.Status == metav1.ConditionUnknown {
 			continue // That everything is well is no news in a status that is new.
 		}
 		kind := "Normal"
-		if abnormal == (c.Status == metav1.ConditionTrue) {
+		if !well {
 			kind = "Warning"
 		}
 		s.Events.Eventf(seen, nil, kind, c.Reason, c.Type, "%s is %s: %s", c.Type, c.Status, c.Message)
@@ -206,12 +229,26 @@ func (s *Statuses) tell(seen *v1alpha1.Registry, before, after []metav1.Conditio
 	}
 }
 
-// release lets go of a Registry whose objects are gone.
-func (s *Statuses) release(ctx context.Context, seen *v1alpha1.Registry) {
-	if err := setFinalizer(ctx, s.Client, seen, false); err != nil && ctx.Err() == nil {
-		s.Logger.Warn("a Registry whose objects are gone cannot be let go, it is tried again",
-			"namespace", seen.Namespace, "registry", seen.Name, "error", err)
+// release lets go of a Registry whose objects are gone. It stays for as long as somebody else's finalizer keeps it.
+func (s *Statuses) release(ctx context.Context, last *written, seen *v1alpha1.Registry) {
+	if last.released || !controllerutil.ContainsFinalizer(seen, Finalizer) {
+		return
 	}
+	// Its own status was written since it was seen.
+	now := &v1alpha1.Registry{}
+	err := s.Client.Get(ctx, client.ObjectKeyFromObject(seen), now)
+	if err == nil && now.UID == seen.UID {
+		err = setFinalizer(ctx, s.Client, now, false)
+	}
+	if client.IgnoreNotFound(err) != nil {
+		if ctx.Err() == nil && !last.failed {
+			s.Logger.Warn("a Registry whose objects are gone cannot be let go, it is tried again",
+				"namespace", seen.Namespace, "registry", seen.Name, "error", err)
+		}
+		last.failed, s.seen.waiting = true, true
+		return
+	}
+	last.released = true
 }
 
 // view is what the engine last saw, by Registry.

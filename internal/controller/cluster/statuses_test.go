@@ -3,77 +3,220 @@ package cluster_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"strings"
+	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/registry-bridge/registry-bridge/api/v1alpha1"
 	"github.com/registry-bridge/registry-bridge/internal/controller/cluster"
+	"github.com/registry-bridge/registry-bridge/internal/model"
 	"github.com/registry-bridge/registry-bridge/internal/sync/engine"
+	"github.com/registry-bridge/registry-bridge/internal/sync/output"
+	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
+	"github.com/registry-bridge/registry-bridge/internal/translate"
 )
 
-// answers is an API server that answers each write of a status with the next error.
-type answers struct {
+// api takes what is written, and holds one Registry.
+type api struct {
 	client.Client
-	errs []error
+	registry v1alpha1.Registry
+	fails    error
+	statuses int
+	patches  int
+	events   []string
 }
 
-func (a *answers) Status() client.SubResourceWriter { return statusAnswers{answers: a} }
-
-type statusAnswers struct {
+// subresource writes the status.
+type subresource struct {
 	client.SubResourceWriter
-	answers *answers
+	api *api
 }
 
-func (s statusAnswers) Apply(context.Context, runtime.ApplyConfiguration, ...client.SubResourceApplyOption) error {
-	err := s.answers.errs[0]
-	s.answers.errs = s.answers.errs[1:]
-	return err
+func (a *api) Status() client.SubResourceWriter { return subresource{api: a} }
+
+func (a subresource) Apply(context.Context, runtime.ApplyConfiguration, ...client.SubResourceApplyOption) error {
+	a.api.statuses++
+	return a.api.fails
 }
 
-// unheard drops Events.
-type unheard struct{}
+func (a *api) Get(_ context.Context, _ client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+	a.registry.DeepCopyInto(into.(*v1alpha1.Registry)) //nolint:errcheck // Nothing else is read.
+	return a.fails
+}
 
-func (unheard) Eventf(runtime.Object, runtime.Object, string, string, string, string, ...any) {}
-
-// served is an output that knows its API server.
-type served struct{}
-
-func (served) Served() string { return "v1" }
-func (served) Missing() bool  { return false }
-
-// TestStatusWritesAreCounted: one that failed is counted and tried again, and one of a Registry that is gone has not failed.
-func TestStatusWritesAreCounted(t *testing.T) {
-	writes := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "writes_total", Help: "Writes."}, []string{"result"})
-	gone := apierrors.NewNotFound(schema.GroupResource{Resource: "registries"}, "zk")
-	registry := &v1alpha1.Registry{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "zk", UID: "1"}}
-	server := &answers{errs: []error{errors.New("no route"), gone, nil}}
-	statuses := &cluster.Statuses{
-		Client: server, Events: unheard{}, Cluster: served{}, Writes: writes, Logger: slog.New(slog.DiscardHandler),
-		State: func() *engine.State { return &engine.State{} },
-		Set:   func() cluster.Set { return cluster.Set{Registries: []cluster.Registry{{Seen: registry}}} },
+func (a *api) Patch(_ context.Context, changed client.Object, _ client.Patch, _ ...client.PatchOption) error {
+	a.patches++
+	if a.fails == nil {
+		a.registry.Finalizers = changed.GetFinalizers()
 	}
-	for range 5 {
-		statuses.Look(t.Context())
+	return a.fails
+}
+
+func (a *api) Eventf(_, _ runtime.Object, kind, reason, action, _ string, _ ...any) {
+	a.events = append(a.events, fmt.Sprint(kind, " ", action, " ", reason))
+}
+
+// Served and Missing implement cluster.Cluster.
+func (*api) Served() string { return "v1" }
+func (*api) Missing() bool  { return false }
+
+// desk is Statuses over an api, and what the engine and the reconciler say.
+type desk struct {
+	*cluster.Statuses
+	api   *api
+	state *engine.State
+	set   cluster.Set
+}
+
+func newDesk(edits ...func(*v1alpha1.Registry)) *desk {
+	r := zookeeper("zk", edits...)
+	inUse := r.DeepCopy()
+	v1alpha1.Default(inUse)
+	d := &desk{api: &api{registry: r}, set: cluster.Set{Registries: []cluster.Registry{{Seen: &r, InUse: inUse}}}}
+	d.Statuses = &cluster.Statuses{
+		Client: d.api, Events: d.api, Cluster: d.api, Logger: slog.New(slog.DiscardHandler),
+		State: func() *engine.State { return d.state }, Set: func() cluster.Set { return d.set },
 	}
-	if len(server.errs) != 0 {
-		t.Errorf("%d answers were not asked for", len(server.errs))
+	d.sees(1)
+	return d
+}
+
+// sees has the engine see a source with so many instances.
+func (d *desk) sees(instances int, edits ...func(*engine.State)) {
+	const id = model.SourceID("zk.1")
+	svc := &model.Service{Ref: model.Ref{Source: id, Unit: "a", Name: "a"}, Instances: make([]model.Instance, instances)}
+	deleted := d.set.Registries[0].Seen.DeletionTimestamp != nil
+	d.state = &engine.State{
+		Cycle: 1, Time: time.Now(),
+		Config: &engine.Config{
+			Options:  &translate.Options{Registries: []*translate.Registry{{Namespace: "shop", Name: "zk", Sources: []translate.Source{{ID: id, Scope: "iface"}}}}},
+			Policies: []plan.Policy{{Namespace: "shop", Name: "zk", Sources: []model.SourceID{id}, Deleted: deleted}},
+		},
+		Snapshot: model.Snapshot{Sources: []model.SourceServices{{ID: id, Services: []*model.Service{svc}}}},
+		Statuses: map[model.SourceID]model.Status{id: {Namespace: "shop", Registry: "zk", State: model.Synced}},
 	}
-	want := `
-# HELP writes_total Writes.
-# TYPE writes_total counter
-writes_total{result="error"} 1
-writes_total{result="ok"} 2
-`
-	if err := testutil.CollectAndCompare(writes, strings.NewReader(want)); err != nil {
-		t.Error(err)
+	for _, edit := range edits {
+		edit(d.state)
+	}
+}
+
+func fails(s *engine.State) {
+	status := s.Statuses["zk.1"]
+	status.State, status.Err, status.Cause = model.Failing, "refused", "Unreachable"
+	s.Statuses["zk.1"] = status
+}
+
+// TestStatusIsWrittenWhenItChanges: states at once, numbers now and then, and nothing when there is no news.
+func TestStatusIsWrittenWhenItChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		look := func(want int, what string) {
+			t.Helper()
+			d.Look(t.Context())
+			if d.api.statuses != want {
+				t.Errorf("%s: %d statuses were written, want %d", what, d.api.statuses, want)
+			}
+			<-time.After(time.Second)
+		}
+		look(1, "the first look")
+		look(1, "no news")
+		d.sees(1)
+		look(1, "another cycle without news")
+		d.sees(2)
+		look(1, "another number, a moment later")
+		<-time.After(15 * time.Second)
+		look(2, "another number, some time later")
+		d.sees(2, fails)
+		look(3, "a source fails")
+		for range 100 {
+			d.sees(2, fails)
+			look(3, "it goes on failing")
+		}
+		d.api.fails = errors.New("503")
+		d.sees(2)
+		look(4, "it recovers, and the API server does not answer")
+		look(5, "it is tried again")
+		d.api.fails = nil
+		look(6, "it answers again")
+		look(6, "no news")
+	})
+}
+
+func TestEventsTellOfChanges(t *testing.T) {
+	d := newDesk()
+	for _, edits := range [][]func(*engine.State){nil, {fails}, {fails}, nil} {
+		d.sees(1, edits...)
+		d.Look(t.Context())
+	}
+	want := []string{
+		"Warning Connected Unreachable", "Warning Synced Failing",
+		"Normal Connected Connected", "Normal Synced Synced",
+	}
+	if diff := cmp.Diff(want, d.api.events); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+// TestRegistryGoesWithItsLastObject: the finalizer is taken away when a plan that knows of the deletion has left nothing, once.
+func TestRegistryGoesWithItsLastObject(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(deletes, going, func(r *v1alpha1.Registry) { r.Finalizers = append(r.Finalizers, "other") })
+		object := &translate.Object{
+			Key:         translate.Key{Kind: translate.KindServiceEntry, Namespace: "shop", Name: "a"},
+			Annotations: map[string]string{translate.AnnotationRegistry: "zk"}, ServiceEntry: &translate.ServiceEntry{Host: "a.acme"},
+		}
+		holds := func(s *engine.State) { s.Live = []plan.Live{{Object: object}} }
+		early := func(s *engine.State) { s.Time = s.Time.Add(-time.Second) }
+		unknowing := func(s *engine.State) { s.Config.Policies[0].Deleted = false }
+		for what, edit := range map[string]func(*engine.State){"something is live": holds, "the plan is older": early, "it does not know": unknowing} {
+			d.set.Loaded = time.Now()
+			d.sees(0, edit)
+			d.Look(t.Context())
+			if !slices.Contains(d.api.registry.Finalizers, cluster.Finalizer) {
+				t.Fatalf("the finalizer is gone although %s", what)
+			}
+			<-time.After(10 * time.Second)
+		}
+		d.sees(0)
+		d.api.fails = errors.New("409")
+		d.Look(t.Context())
+		<-time.After(time.Second)
+		d.api.fails, d.api.patches = nil, 0
+		for range 30 {
+			d.sees(0)
+			d.Look(t.Context())
+			<-time.After(time.Second)
+		}
+		if diff := cmp.Diff([]string{"other"}, d.api.registry.Finalizers); diff != "" || d.api.patches != 1 {
+			t.Errorf("finalizers after %d patches (-want +got):\n%s", d.api.patches, diff)
+		}
+	})
+}
+
+// TestRefusedObjectsAreNamed: a host of somebody else is another condition than an object that is refused.
+func TestRefusedObjectsAreNamed(t *testing.T) {
+	d := newDesk()
+	key := func(name string) translate.Key {
+		return translate.Key{Kind: translate.KindServiceEntry, Namespace: "shop", Name: name}
+	}
+	d.sees(1, func(s *engine.State) {
+		s.WriteErrors = map[translate.Key]engine.Failure{key("a"): {Err: output.ErrTaken}, key("b"): {Err: output.ErrRefused}}
+		for _, name := range []string{"a", "b"} {
+			s.Result.Objects = append(s.Result.Objects, &translate.Object{
+				Key: key(name), Registries: []string{"zk"}, ServiceEntry: &translate.ServiceEntry{Host: name + ".acme"},
+			})
+		}
+	})
+	d.Look(t.Context())
+	want := []string{"Warning Ready WritesRefused", "Warning HostConflict HostConflict"}
+	if diff := cmp.Diff(want, d.api.events); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }

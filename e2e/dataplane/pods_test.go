@@ -43,10 +43,10 @@ func (s *scene) pods() {
 	p.want("a sidecar appears later", []string{"10.8.0.1 eu/eu-1/ tls", "10.8.0.2 eu/eu-1/ tls", "10.8.0.3 // plain"}, identityOf+"cart", identityOf+"other")
 
 	p.person.Run(s, "delete", "pod", "-n", "apps", "two", "--grace-period=0", "--force")
-	p.pod("apps", "three", "10.8.0.2", "cart", false)
+	p.pod(&podObject{"apps", "three", "10.8.0.2", "cart", false})
 	p.want("another pod has the address", []string{"10.8.0.1 eu/eu-1/ tls", "10.8.0.2 // plain", "10.8.0.3 // plain"}, identityOf+"cart")
 
-	p.pod(podNamespace, "here", "10.8.0.9", "cart", true)
+	p.pod(&podObject{podNamespace, "here", "10.8.0.9", "cart", true})
 	p.condition("True", "WorkloadsFound")
 
 	before := p.version()
@@ -99,35 +99,42 @@ spec:
 `, podRights, podNamespace, p.consul.Addr), "apply", "-f", "-")
 	p.person.Run(p, "create", "clusterrolebinding", "bridge-all", "--clusterrole=bridge-all", "--group=bridges")
 	p.person.Run(p, "create", "clusterrolebinding", podRights, "--clusterrole="+podRights, "--group=bridges")
-	p.pod("apps", "one", "10.8.0.1", "cart", true)
-	p.pod("apps", "two", "10.8.0.2", "other", false)
-	p.person.Feed(p, strings.Replace(podText("apps", "host", "cart", true), "nodeName", "hostNetwork: true, nodeName", 1), "apply", "-f", "-")
-	p.address("apps", "host", "10.8.0.3")
+	p.pod(&podObject{"apps", "one", "10.8.0.1", "cart", true})
+	p.pod(&podObject{"apps", "two", "10.8.0.2", "other", false})
+	host := &podObject{"apps", "host", "10.8.0.3", "cart", true}
+	p.person.Feed(p, strings.Replace(host.manifest(), "nodeName", "hostNetwork: true, nodeName", 1), "apply", "-f", "-")
+	p.address(host)
 }
 
-func podText(namespace, name, account string, sidecar bool) string {
+// podObject is a pod of the test; it runs on node n1.
+type podObject struct {
+	namespace, name, address, account string
+	sidecar                           bool
+}
+
+func (o *podObject) manifest() string {
 	annotations := ""
-	if sidecar {
+	if o.sidecar {
 		annotations = `sidecar.istio.io/status: '{"containers":["istio-proxy"]}'`
 	}
 	return fmt.Sprintf(`apiVersion: v1
 kind: Pod
 metadata: {name: %s, namespace: %s, annotations: {%s}}
 spec: {nodeName: n1, serviceAccountName: %s, containers: [{name: app, image: app}]}
-`, name, namespace, annotations, account)
+`, o.name, o.namespace, annotations, o.account)
 }
 
 // pod makes a pod as a kubelet would show it.
-func (p *podScene) pod(namespace, name, address, account string, sidecar bool) {
+func (p *podScene) pod(o *podObject) {
 	p.Helper()
-	p.person.Feed(p, podText(namespace, name, account, sidecar), "apply", "-f", "-")
-	p.address(namespace, name, address)
+	p.person.Feed(p, o.manifest(), "apply", "-f", "-")
+	p.address(o)
 }
 
-func (p *podScene) address(namespace, name, address string) {
+func (p *podScene) address(o *podObject) {
 	p.Helper()
-	p.person.Run(p, "patch", "pod", "-n", namespace, name, "--subresource=status", "--type=merge",
-		"-p", fmt.Sprintf(`{"status":{"phase":"Running","podIP":%[1]q,"podIPs":[{"ip":%[1]q}]}}`, address))
+	p.person.Run(p, "patch", "pod", "-n", o.namespace, o.name, "--subresource=status", "--type=merge",
+		"-p", fmt.Sprintf(`{"status":{"phase":"Running","podIP":%[1]q,"podIPs":[{"ip":%[1]q}]}}`, o.address))
 }
 
 func (p *podScene) start() {
@@ -180,9 +187,12 @@ func accepted(c *clusterv3.Cluster) []string {
 // condition waits for the status and the reason of the Registry's condition.
 func (p *podScene) condition(status, reason string) {
 	p.Helper()
-	lab.Await(p, time.Minute, "the condition is "+reason, func(context.Context) error {
-		text := p.person.Run(p, "get", "registry", "-n", podNamespace, "consul", "-o",
+	lab.Await(p, time.Minute, "the condition is "+reason, func(ctx context.Context) error {
+		text, err := p.person.Try(ctx, "", "get", "registry", "-n", podNamespace, "consul", "-o",
 			`jsonpath={range .status.conditions[?(@.type=="WorkloadsInOutputNamespace")]}{.status} {.reason}{end}`)
+		if err != nil {
+			return err
+		}
 		if got := strings.TrimSpace(text); got != status+" "+reason {
 			return fmt.Errorf("it is %q", got)
 		}

@@ -82,6 +82,10 @@ func TestRegistries(t *testing.T) {
 		{"Confirmed", (*scene).confirmed},
 		{"Conflicting", (*scene).conflicting},
 		{"Frozen", (*scene).frozen},
+		{"FrozenByCommand", (*scene).frozenByCommand},
+		{"Released", (*scene).released},
+		{"Paused", (*scene).paused},
+		{"Purged", (*scene).purged},
 		{"Rotation", (*scene).rotation},
 		{"Idle", (*scene).idle},
 	} {

@@ -59,6 +59,7 @@ func (a *api) Patch(_ context.Context, changed client.Object, _ client.Patch, _ 
 	return a.fails
 }
 
+//nolint:revive // The signature is that of client-go.
 func (a *api) Eventf(_, _ runtime.Object, kind, reason, action, _ string, _ ...any) {
 	a.events = append(a.events, fmt.Sprint(kind, " ", action, " ", reason))
 }

@@ -16,12 +16,14 @@ const maxLine = 1 << 20
 // podName is where the API server notes in which pod the token of a service account is.
 const podName = "authentication.kubernetes.io/pod-name"
 
-// Request is one request that would write an object, as the API server has noted it.
+// Request is one request about objects, as the API server has noted it.
 type Request struct {
+	// Group is that of the resource, empty for the core's.
+	Group string
 	// Resource is the kind of the object in the plural, with the part of it that is written where that is one of its own, as in
 	// "serviceentries" and "registries/status".
 	Resource string
-	// Verb is create, update, patch, delete or deletecollection.
+	// Verb is what was asked for, as in rules of RBAC.
 	Verb string
 	// User is who asked, and Pod where, for the service account of a pod.
 	User, Pod       string
@@ -42,6 +44,14 @@ func (r *Request) writer() string {
 
 // Read returns all requests in an audit log that would write something, in the order of their answers.
 func Read(name string) ([]Request, error) {
+	requests, err := ReadAll(name)
+	return slices.DeleteFunc(requests, func(r Request) bool {
+		return !slices.Contains([]string{"create", "update", "patch", "delete", "deletecollection"}, r.Verb)
+	}), err
+}
+
+// ReadAll returns all requests in an audit log, those that only read too, in the order of their answers.
+func ReadAll(name string) ([]Request, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("read the audit log: %w", err)
@@ -58,7 +68,7 @@ func Read(name string) ([]Request, error) {
 				Extra    map[string][]string
 			}
 			// ObjectRef says about which object it was.
-			ObjectRef struct{ Resource, Subresource, Namespace, Name string }
+			ObjectRef struct{ APIGroup, Resource, Subresource, Namespace, Name string }
 			// ResponseStatus is how it was answered.
 			ResponseStatus           struct{ Code int }
 			RequestReceivedTimestamp time.Time
@@ -67,11 +77,8 @@ func Read(name string) ([]Request, error) {
 		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
 			continue // The last line may still be under way.
 		}
-		if !slices.Contains([]string{"create", "update", "patch", "delete", "deletecollection"}, event.Verb) {
-			continue
-		}
 		request := Request{
-			Resource: event.ObjectRef.Resource, Verb: event.Verb, User: event.User.Username, Namespace: event.ObjectRef.Namespace,
+			Group: event.ObjectRef.APIGroup, Resource: event.ObjectRef.Resource, Verb: event.Verb, User: event.User.Username, Namespace: event.ObjectRef.Namespace,
 			Name: event.ObjectRef.Name, Code: event.ResponseStatus.Code, Asked: event.RequestReceivedTimestamp, At: event.StageTimestamp,
 		}
 		if event.ObjectRef.Subresource != "" {

@@ -45,7 +45,7 @@ func TestRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Request{{
-		Resource: "serviceentries", Verb: "patch", User: "system:serviceaccount:install:bridge", Pod: "bridge-1", Namespace: "shop", Name: "web",
+		Group: "networking.istio.io", Resource: "serviceentries", Verb: "patch", User: "system:serviceaccount:install:bridge", Pod: "bridge-1", Namespace: "shop", Name: "web",
 		Code: 200, Asked: time.Date(2026, 1, 1, 0, 0, 1, 0, time.UTC), At: time.Date(2026, 1, 1, 0, 0, 1, 5_000_000, time.UTC),
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {

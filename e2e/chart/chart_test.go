@@ -41,6 +41,8 @@ type release struct {
 	// upgrade says that something is installed already, which clients shows to the function lookup.
 	upgrade bool
 	clients engine.ClientProvider
+	// version is that of chart and program when it is not the one in Chart.yaml.
+	version string
 }
 
 // load reads the chart.
@@ -88,7 +90,11 @@ func (r *release) render(c *chart.Chart) (map[string]string, error) {
 // objects returns the objects that Helm would create, and those that it would create for hooks.
 func (r *release) objects(t *testing.T) (installed, hooks []*unstructured.Unstructured) {
 	t.Helper()
-	files, err := r.render(load(t))
+	c := load(t)
+	if r.version != "" {
+		c.Metadata.Version, c.Metadata.AppVersion = r.version, r.version
+	}
+	files, err := r.render(c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,6 @@
 // Command gendocs writes the pages of docs/reference from the program itself: the configuration from the Go types and their comments,
-// the commands from their flags, the reasons and the metrics from what is declared. Run it with "make generate".
+// the commands from their flags, the reasons and the metrics from what is declared, the values
+// of the chart from their comments. Run it with "make generate".
 package main
 
 import (
@@ -26,6 +27,7 @@ func main() {
 func generate() error {
 	pages := map[string]func() (string, error){
 		"registry.md": registryPage, "cli.md": cliPage, "reasons.md": reasonsPage, "metrics.md": metricsPage,
+		"helm.md": helmPage,
 	}
 	if err := os.MkdirAll(out, 0o755); err != nil { //nolint:gosec // Documentation is for everybody.
 		return err

@@ -12,7 +12,7 @@ The rights of the bridge. A test compares each with the audit log of an API serv
   verbs: [list, watch]
 {{- if .Values.rbac.pods }}
 - apiGroups: [""]
-  resources: [pods]
+  resources: [pods, nodes]
   verbs: [list, watch]
 {{- end }}
 {{- end }}

@@ -78,7 +78,7 @@ spec: {source: {zookeeper: {servers: ["%s"], auth: {digestSecretRef: {name: zk}}
 	// Two outages, or the Event of the second would not be a repetition.
 	for range 2 {
 		s.zk.Stop()
-		s.await("registries", `"reason":"Unreachable"`, `"status":"False","type":"Connected"`)
+		s.kubectl.Run(s, "-n", shop, "wait", "registry/inline", "registry/each", "--for=condition=Connected=False", "--timeout=60s")
 		if err := s.zk.Start(context.WithoutCancel(s.Context())); err != nil {
 			s.Fatal(err)
 		}

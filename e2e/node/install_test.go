@@ -170,9 +170,8 @@ func (i *installation) evicted() {
 		})
 	}
 	i.led(func(leader string) {
-		if err := evict(i.Context(), leader); err != nil {
-			i.Fatal(err)
-		}
+		// Who counts the pods may not have seen the last one become ready.
+		lab.Await(i, settleLimit, "the leader may be evicted", func(ctx context.Context) error { return evict(ctx, leader) })
 		pods := i.bridges()
 		other := pods[slices.IndexFunc(pods, func(pod corev1.Pod) bool { return pod.Name != leader && ready(&pod) })].Name
 		if err := evict(i.Context(), other); !apierrors.IsTooManyRequests(err) {

@@ -52,19 +52,18 @@ type installation struct {
 	recorders          map[string]*oracle.Recorder
 }
 
-// newInstallation starts the registries and fills them, and begins to record. Nothing is installed yet but the definitions of Istio.
+// newInstallation starts the registries and fills them, and begins to record. Nothing is installed yet but the definitions of Istio, which a
+// cluster of somebody else has to have.
 func newInstallation(s *scene) *installation {
 	s.Helper()
 	i := &installation{
 		scene: s, inConsul: oracle.Endpoints{}, recorders: map[string]*oracle.Recorder{},
 		journals: map[string]*oracle.Journal{shop: {}, catalog: {}},
 	}
-	crds, err := lab.IstioCRDs(s.Context())
-	if err != nil {
-		s.Fatal(err)
+	if s.cluster.Owned() {
+		i.defineIstio()
 	}
-	s.cluster.Kubectl(s, "apply", "--server-side", "--force-conflicts", "--filename="+i.write("istio.yaml", string(crds)))
-	s.cluster.Kubectl(s, "wait", "--for=condition=Established", "--timeout=60s", "crd/serviceentries.networking.istio.io")
+	var err error
 	if i.objects, err = dynamic.NewForConfig(s.cluster.Config()); err != nil {
 		s.Fatal(err)
 	}
@@ -75,6 +74,17 @@ func newInstallation(s *scene) *installation {
 	i.fillZooKeeper()
 	i.fillConsul()
 	return i
+}
+
+// defineIstio installs the definitions of Istio.
+func (i *installation) defineIstio() {
+	i.Helper()
+	crds, err := lab.IstioCRDs(i.Context())
+	if err != nil {
+		i.Fatal(err)
+	}
+	i.cluster.Kubectl(i, "apply", "--server-side", "--filename="+i.write("istio.yaml", string(crds)))
+	i.cluster.Kubectl(i, "wait", "--for=condition=Established", "--timeout=60s", "crd/serviceentries.networking.istio.io")
 }
 
 // write writes a file for the tools, and returns its name.

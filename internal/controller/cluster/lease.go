@@ -17,6 +17,8 @@ type Lease struct {
 
 	mu    sync.Mutex
 	until time.Time
+	// holder is whom the API server named last as the holder.
+	holder string
 }
 
 // NewLease wraps a lock whose lease lasts for duration.
@@ -45,10 +47,14 @@ func (l *Lease) Create(ctx context.Context, record resourcelock.LeaderElectionRe
 	return err
 }
 
-// Update implements resourcelock.Interface.
+// Update implements resourcelock.Interface. A release of a lease that is somebody else's is refused: client-go reads the lease before it
+// releases it, but does not look whose it is now, and a process that was stopped beyond its lease would take it from its successor.
 func (l *Lease) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	if record.HolderIdentity != l.Identity() {
-		l.end() // It is being released: whatever becomes of the request, nothing is written any more.
+		// It is being released: whatever becomes of the request, nothing is written any more.
+		if holder := l.end(); holder != l.Identity() {
+			return ErrNotLeader
+		}
 	}
 	sent := time.Now()
 	err := l.Interface.Update(ctx, record)
@@ -59,8 +65,8 @@ func (l *Lease) Update(ctx context.Context, record resourcelock.LeaderElectionRe
 // Get implements resourcelock.Interface.
 func (l *Lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	record, raw, err := l.Interface.Get(ctx)
-	if err == nil && record.HolderIdentity != l.Identity() {
-		l.end()
+	if err == nil {
+		l.saw(record.HolderIdentity)
 	}
 	return record, raw, err
 }
@@ -72,11 +78,23 @@ func (l *Lease) note(record *resourcelock.LeaderElectionRecord, sent time.Time, 
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.until = sent.Add(l.duration)
+	l.until, l.holder = sent.Add(l.duration), record.HolderIdentity
 }
 
-func (l *Lease) end() {
+// saw keeps who the holder is. If that is another one, this process does not lead.
+func (l *Lease) saw(holder string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.holder = holder
+	if holder != l.Identity() {
+		l.until = time.Time{}
+	}
+}
+
+// end lets nothing be written any more, and returns who is known as the holder.
+func (l *Lease) end() (holder string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.until = time.Time{}
+	return l.holder
 }

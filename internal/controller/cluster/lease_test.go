@@ -126,3 +126,25 @@ func TestLeaseEnds(t *testing.T) {
 		})
 	}
 }
+
+// TestLeaseOfAnotherIsNotReleased: a process that goes on when its lease is over reads the lease, and then gives up what it believes to be
+// its own.
+func TestLeaseOfAnotherIsNotReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &lock{}
+		l := cluster.NewLease(inner, lasts)
+		if err := l.Update(t.Context(), held("me")); err != nil {
+			t.Fatal(err)
+		}
+		inner.record = held("other")
+		if _, _, err := l.Get(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Update(t.Context(), held("")); !errors.Is(err, cluster.ErrNotLeader) {
+			t.Errorf("the release ended with %v, want %v", err, cluster.ErrNotLeader)
+		}
+		if inner.record != held("other") {
+			t.Errorf("the lease was taken from its holder: %v", inner.record)
+		}
+	})
+}

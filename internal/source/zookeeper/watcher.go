@@ -77,25 +77,38 @@ func (w *watcher) run(ctx context.Context) error {
 		u.link, u.retries, u.retry = link{}, 0, time.Time{}
 	}
 	w.start()
+	return w.loop()
+}
+
+// loop handles what comes until ctx ends or the connection is of no use any more.
+func (w *watcher) loop() error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	for w.fatal == nil && ctx.Err() == nil {
+	for w.fatal == nil && w.ctx.Err() == nil {
 		w.pump()
 		timer.Reset(w.wait(time.Now()))
 		select {
-		case <-ctx.Done():
-			return ctx.Err()
+		case <-w.ctx.Done():
+			return w.ctx.Err()
 		case <-w.conn.Done():
-			return w.conn.Err()
-		case <-w.inbox.ready:
-			for _, m := range w.inbox.take() {
-				w.handle(m)
+			w.handleAll() // What the server said before it hung up may be why it did.
+			if w.fatal == nil {
+				w.fatal = w.conn.Err()
 			}
+		case <-w.inbox.ready:
+			w.handleAll()
 		case <-timer.C:
 		}
 		w.due(time.Now())
 	}
 	return w.fatal
+}
+
+// handleAll handles everything that has come.
+func (w *watcher) handleAll() {
+	for _, m := range w.inbox.take() {
+		w.handle(m)
+	}
 }
 
 // start leaves the watch and, behind it, lists.

@@ -4,7 +4,6 @@ package cluster_test
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"testing"
 
@@ -23,26 +22,7 @@ var program string
 func TestMain(m *testing.M) {
 	flag.StringVar(&program, "program", "", "`binary` to judge instead of one that is built from the present sources")
 	flag.Parse()
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "registry-bridge")
-	if err == nil {
-		defer os.RemoveAll(dir)
-	}
-	if err == nil && program == "" {
-		program, err = bridge.Build(dir)
-	}
-	if err == nil {
-		// The tests mostly wait, so it is not the number of processors.
-		err = flag.Set("test.parallel", "8")
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
+	os.Exit(bridge.Suite{Program: &program, Parallel: 8}.Run(m))
 }
 
 // TestCluster shares one API server and one ZooKeeper among tests that break neither.

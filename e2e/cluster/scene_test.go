@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -21,8 +20,6 @@ import (
 	"github.com/registry-bridge/registry-bridge/e2e/faults/providers"
 	"github.com/registry-bridge/registry-bridge/e2e/lab"
 	"github.com/registry-bridge/registry-bridge/e2e/oracle"
-	"github.com/registry-bridge/registry-bridge/internal/sync/output/manifest"
-	"github.com/registry-bridge/registry-bridge/internal/translate"
 	"github.com/registry-bridge/registry-bridge/internal/translate/translatetest"
 )
 
@@ -99,23 +96,12 @@ func newSilentScene(t *testing.T, shared servers, kubeconfig string) *scene {
 	if err := fleet.RegisterAll(usual().All()); err != nil {
 		t.Fatal(err)
 	}
-	s.churn = providers.NewChurn(fleet, usual(), seed(t))
+	s.churn = providers.NewChurn(fleet, usual(), providers.Seed(t, *seedFlag))
 	s.bridge = bridge.New(t, s.options)
 	if s.recorder, err = oracle.RecordCluster(t.Context(), oracle.Cluster{Etcd: shared.kube.Etcd(), Namespace: name}); err != nil {
 		t.Fatal(err)
 	}
 	return s
-}
-
-// seed returns the seed of a test and prints it, so that a failure can be repeated.
-func seed(t *testing.T) uint64 {
-	t.Helper()
-	n := *seedFlag
-	if n == 0 {
-		n = rand.Uint64N(1_000_000) + 1
-	}
-	t.Logf("seed %d (repeat with -args -seed=%d)", n, n)
-	return n
 }
 
 // start starts the bridge and waits until everything is published.
@@ -180,20 +166,11 @@ func (s *scene) findings(valid func(string, []byte) error) []oracle.Finding {
 
 // judge ends the recording and reports every broken promise.
 func (s *scene) judge() {
-	if findings := s.findings(valid); len(findings) > 0 {
+	if findings := s.findings(translatetest.CheckManifest); len(findings) > 0 {
 		s.t.Errorf("the oracle has %d findings in %d versions:\n%s", len(findings), s.recorder.Len(), list(findings))
 		return
 	}
 	s.t.Logf("the oracle has judged %d versions and has no finding", s.recorder.Len())
-}
-
-// valid says why Istio would not accept an object.
-func valid(_ string, data []byte) error {
-	object, err := manifest.ParseYAML(data)
-	if err != nil {
-		return err
-	}
-	return translatetest.Check([]*translate.Object{object})
 }
 
 // deregister removes a provider, which has to show soon.
@@ -214,15 +191,7 @@ func (s *scene) register(p providers.Provider) {
 // churned lets providers come and go while something is done. When what comes and goes then has to show is not promised.
 func (s *scene) churned(what func()) {
 	s.t.Helper()
-	ctx, cancel := context.WithCancel(s.t.Context())
-	defer cancel()
-	ended := make(chan error, 1)
-	go func() { ended <- s.churn.Run(ctx, churnInterval, 0) }()
-	what()
-	cancel()
-	if err := <-ended; err != nil {
-		s.t.Fatal(err)
-	}
+	s.churn.During(s.t, churnInterval, what)
 }
 
 // works checks that the bridge follows as it should when nothing is wrong.
@@ -238,12 +207,7 @@ func (s *scene) works() {
 // pass lets time pass.
 func (s *scene) pass(length time.Duration) {
 	s.t.Helper()
-	timer := time.NewTimer(length)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-s.t.Context().Done():
-	}
+	lab.Pass(s.t, length)
 }
 
 // entries are the ServiceEntries of the scene's namespace, as a person with kubectl has them.

@@ -43,8 +43,7 @@ type scene struct {
 func TestCRD(t *testing.T) {
 	k := lab.StartKube(t)
 	c := k.Kubectl(t)
-	c.Run(t, "apply", "--server-side", "-f", crdFile)
-	c.Run(t, "wait", "--for=condition=Established", "--timeout=60s", "crd/registries.registry-bridge.io")
+	c.DefineRegistries(t)
 	c.Run(t, "create", "namespace", namespace)
 	client := k.Client(t).Resource(v1alpha1.GroupVersion().WithResource("registries")).Namespace(namespace)
 	for _, test := range []struct {

@@ -45,20 +45,7 @@ const owner = "dataplane"
 // program is the path of the bridge's binary.
 var program string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "registry-bridge")
-	if err == nil {
-		defer os.RemoveAll(dir)
-		program, err = bridge.Build(dir)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(bridge.Suite{Program: &program}.Run(m)) }
 
 // scene is one test with all the servers that the tests share.
 type scene struct {

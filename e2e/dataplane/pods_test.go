@@ -20,7 +20,6 @@ const (
 	podNamespace = "meshed"
 	podHost      = "cart.pods"
 	identityOf   = "spiffe://cluster.local/ns/apps/sa/"
-	crdFile      = "../../deploy/helm/registry-bridge/files/crds/registry-bridge.io_registries.yaml"
 	// podRights is what only the recognition of pods needs.
 	podRights = "bridge-pods"
 )
@@ -68,8 +67,7 @@ func (p *podScene) prepare() {
 	for n := 1; n <= 3; n++ {
 		p.registerInConsul(instance{service: "cart", address: fmt.Sprintf("10.8.0.%d", n), port: 8080, protocol: "http"})
 	}
-	p.person.Run(p, "apply", "--server-side", "-f", crdFile)
-	p.person.Run(p, "wait", "--for=condition=Established", "--timeout=60s", "crd/registries.registry-bridge.io")
+	p.person.DefineRegistries(p)
 	p.kube.MakeNamespace(p, podNamespace)
 	p.kube.MakeNamespace(p, "apps")
 	p.person.Feed(p, fmt.Sprintf(`

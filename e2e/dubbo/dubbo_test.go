@@ -36,20 +36,7 @@ const (
 // program is the path of the built program.
 var program string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "registry-bridge")
-	if err == nil {
-		defer os.RemoveAll(dir)
-		program, err = bridge.Build(dir)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(bridge.Suite{Program: &program}.Run(m)) }
 
 // registry is the Registry of these tests. The providers of the lab are on 127.0.0.1, which is denied unless configured.
 func registry(servers []string) string {

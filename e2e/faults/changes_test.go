@@ -17,6 +17,7 @@ import (
 	"github.com/registry-bridge/registry-bridge/e2e/faults/providers"
 	"github.com/registry-bridge/registry-bridge/e2e/lab"
 	"github.com/registry-bridge/registry-bridge/e2e/oracle"
+	"github.com/registry-bridge/registry-bridge/internal/translate/translatetest"
 )
 
 // TestKindsOfChange makes changes of which one kind or another is easily missed: a second protocol, and rules that an operator sets for
@@ -122,7 +123,7 @@ func TestOddNames(t *testing.T) {
 	}
 	versions, _ := recorder.Versions()
 	for _, v := range versions {
-		if err := valid(v.File, v.Data); err != nil {
+		if err := translatetest.CheckManifest(v.File, v.Data); err != nil {
 			t.Errorf("%s: %v", v.File, err)
 		}
 	}

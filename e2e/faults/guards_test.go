@@ -68,7 +68,7 @@ func TestChurn(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, setting{population: usual()})
 	s.start()
-	churn := providers.NewChurn(s.fleet, usual(), seed(t))
+	churn := providers.NewChurn(s.fleet, usual(), providers.Seed(t, *seedFlag))
 	ticker := time.NewTicker(30 * time.Millisecond)
 	defer ticker.Stop()
 	for range 500 {

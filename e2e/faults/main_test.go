@@ -2,7 +2,6 @@ package faults_test
 
 import (
 	"flag"
-	"fmt"
 	"io/fs"
 	"os"
 	"strconv"
@@ -23,34 +22,12 @@ var program string
 func TestMain(m *testing.M) {
 	flag.StringVar(&program, "program", "", "`binary` to judge instead of one that is built from the present sources")
 	flag.Parse()
-	os.Exit(run(m))
+	os.Exit(bridge.Suite{Program: &program, Parallel: parallel, After: leaks}.Run(m))
 }
 
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "registry-bridge")
-	if err == nil {
-		defer os.RemoveAll(dir)
-	}
-	if err == nil && program == "" {
-		program, err = bridge.Build(dir)
-	}
-	if err == nil {
-		err = flag.Set("test.parallel", strconv.Itoa(parallel))
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if code != 0 {
-		return code
-	}
-	// The client keeps trying for a moment after it was closed.
-	if err := goleak.Find(goleak.IgnoreTopFunction("github.com/go-zookeeper/zk.(*Conn).connect")); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return 0
+// leaks reports goroutines that nobody waited for. The client keeps trying for a moment after it was closed.
+func leaks() error {
+	return goleak.Find(goleak.IgnoreTopFunction("github.com/go-zookeeper/zk.(*Conn).connect"))
 }
 
 // identity tells two contents of one path apart, even with equal bytes.

@@ -17,7 +17,7 @@ import (
 // with output and registry compared; the oracle judges every version that was written meanwhile.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	number := seed(t)
+	number := providers.Seed(t, *seedFlag)
 	server := func(settings map[string]string) *lab.ZooKeeper {
 		t.Helper()
 		return lab.StartZooKeeper(t, lab.ZooKeeperOptions{Settings: settings})

@@ -208,10 +208,5 @@ func (s *scene) keptHalf(since, instances int) {
 // pass lets time pass.
 func (s *scene) pass(length time.Duration) {
 	s.t.Helper()
-	timer := time.NewTimer(length)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-s.t.Context().Done():
-	}
+	lab.Pass(s.t, length)
 }

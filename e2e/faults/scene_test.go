@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -18,8 +17,6 @@ import (
 	"github.com/registry-bridge/registry-bridge/e2e/faults/proxy"
 	"github.com/registry-bridge/registry-bridge/e2e/lab"
 	"github.com/registry-bridge/registry-bridge/e2e/oracle"
-	"github.com/registry-bridge/registry-bridge/internal/sync/output/manifest"
-	"github.com/registry-bridge/registry-bridge/internal/translate"
 	"github.com/registry-bridge/registry-bridge/internal/translate/translatetest"
 )
 
@@ -172,22 +169,13 @@ func (s *scene) judge() {
 	versions = slices.DeleteFunc(versions, func(v oracle.Version) bool { return s.foreign != nil && bytes.Equal(v.Data, s.foreign) })
 	findings := oracle.Judge(oracle.Case{
 		Versions: versions, Journal: s.journal, Until: until, Missed: missed, OneWritePerCause: !s.loose,
-		Valid: valid,
+		Valid: translatetest.CheckManifest,
 	})
 	if len(findings) > 0 {
 		s.t.Errorf("the oracle has %d findings in %d versions:\n%s", len(findings), len(versions), list(findings))
 		return
 	}
 	s.t.Logf("the oracle has judged %d versions of %s and has no finding", len(versions), s.t.Name())
-}
-
-// valid says why Istio would not accept a file.
-func valid(_ string, data []byte) error {
-	object, err := manifest.ParseYAML(data)
-	if err != nil {
-		return err
-	}
-	return translatetest.Check([]*translate.Object{object})
 }
 
 // register and deregister are one change each. A deregistration has to show soon.
@@ -210,17 +198,6 @@ func (s *scene) canary(population providers.Population, n int) {
 	s.t.Helper()
 	s.register(population.Instance(population.Interfaces, n))
 	s.settle(settleLimit)
-}
-
-// seed returns the seed of a test and prints it, so that a failure can be repeated.
-func seed(t *testing.T) uint64 {
-	t.Helper()
-	n := *seedFlag
-	if n == 0 {
-		n = rand.Uint64N(1_000_000) + 1
-	}
-	t.Logf("seed %d (repeat with -args -seed=%d)", n, n)
-	return n
 }
 
 // identities returns what tells each file of the folder from any other content.

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"flag"
-	"fmt"
 	"maps"
 	"os"
 	"testing"
@@ -31,20 +30,7 @@ var idleLength = flag.Duration("idle", time.Minute, "how `long` a bridge without
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "registry-bridge")
-	if err == nil {
-		defer os.RemoveAll(dir)
-		program, err = bridge.Build(dir)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
+	os.Exit(bridge.Suite{Program: &program}.Run(m))
 }
 
 // rig is a registry with providers, and a bridge that does not run yet.

@@ -4,14 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -203,25 +199,7 @@ func (k *Kube) Client(t testing.TB) dynamic.Interface {
 
 // probe asks a server whether it serves.
 func (k *Kube) probe(ctx context.Context, url string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Authorization", "Bearer "+kubeToken)
-	transport := &http.Transport{
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // The server of this test made its own certificate.
-		DisableKeepAlives: true,
-	}
-	response, err := transport.RoundTrip(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		body, err := io.ReadAll(response.Body)
-		return errors.Join(fmt.Errorf("%s: %s", response.Status, body), err)
-	}
-	return nil
+	return Probe(ctx, url, kubeToken)
 }
 
 // installCRDs installs the custom resource definitions of Istio, and waits until ServiceEntries are served.

@@ -58,3 +58,13 @@ func (k *Kubectl) Feed(t testing.TB, input string, args ...string) string {
 	}
 	return out
 }
+
+// registryCRD is the definition that the chart installs, seen from a test two folders below the root of the repository.
+const registryCRD = "../../deploy/helm/registry-bridge/files/crds/registry-bridge.io_registries.yaml"
+
+// DefineRegistries installs the definition of Registry, and waits until it is served.
+func (k *Kubectl) DefineRegistries(t testing.TB) {
+	t.Helper()
+	k.Run(t, "apply", "--server-side", "-f", registryCRD)
+	k.Run(t, "wait", "--for=condition=Established", "--timeout=60s", "crd/registries.registry-bridge.io")
+}

@@ -52,3 +52,14 @@ func Await(t testing.TB, limit time.Duration, what string, check func(context.Co
 		}
 	}
 }
+
+// Pass lets time pass, until the test ends at most.
+func Pass(t testing.TB, length time.Duration) {
+	t.Helper()
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.Context().Done():
+	}
+}

@@ -20,8 +20,6 @@ import (
 	"github.com/registry-bridge/registry-bridge/e2e/faults/providers"
 	"github.com/registry-bridge/registry-bridge/e2e/lab"
 	"github.com/registry-bridge/registry-bridge/e2e/oracle"
-	"github.com/registry-bridge/registry-bridge/internal/sync/output/manifest"
-	"github.com/registry-bridge/registry-bridge/internal/translate"
 	"github.com/registry-bridge/registry-bridge/internal/translate/translatetest"
 )
 
@@ -193,15 +191,7 @@ func (i *installation) settle() {
 // churned runs what while instances in ZooKeeper come and go.
 func (i *installation) churned(what func()) {
 	i.Helper()
-	ctx, cancel := context.WithCancel(i.Context())
-	defer cancel()
-	ended := make(chan error, 1)
-	go func() { ended <- i.churn.Run(ctx, churnInterval, 0) }()
-	what()
-	cancel()
-	if err := <-ended; err != nil {
-		i.Fatal(err)
-	}
+	i.churn.During(i, churnInterval, what)
 }
 
 // resourceVersions returns those of all ServiceEntries of a namespace, by name.
@@ -230,13 +220,7 @@ func (i *installation) judge() {
 		versions, missed := recorder.Versions()
 		for _, finding := range oracle.Judge(oracle.Case{
 			Versions: versions, Journal: i.journals[namespace], Until: until, Missed: missed, OneWritePerCause: true,
-			Valid: func(_ string, data []byte) error {
-				object, err := manifest.ParseYAML(data)
-				if err != nil {
-					return err
-				}
-				return translatetest.Check([]*translate.Object{object})
-			},
+			Valid: translatetest.CheckManifest,
 		}) {
 			i.Error(finding)
 		}

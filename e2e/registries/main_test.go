@@ -27,9 +27,6 @@ import (
 	"github.com/registry-bridge/registry-bridge/internal/source/zookeeper/zktest"
 )
 
-// crdFile is the definition that the chart installs.
-const crdFile = "../../deploy/helm/registry-bridge/files/crds/registry-bridge.io_registries.yaml"
-
 // settleLimit is how long anything may take that takes a second on an idle machine.
 const settleLimit = time.Minute
 
@@ -38,23 +35,7 @@ var program string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "registry-bridge")
-	if err == nil {
-		defer os.RemoveAll(dir)
-		program, err = bridge.Build(dir)
-	}
-	if err == nil {
-		err = flag.Set("test.parallel", "8") // The tests mostly wait, so it is not the number of processors.
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
+	os.Exit(bridge.Suite{Program: &program, Parallel: 8}.Run(m))
 }
 
 // TestRegistries shares one API server among tests that have a namespace each.
@@ -62,8 +43,7 @@ func TestRegistries(t *testing.T) {
 	t.Parallel()
 	k := lab.StartKube(t)
 	c, client := k.Kubectl(t), k.Client(t)
-	c.Run(t, "apply", "--server-side", "-f", crdFile)
-	c.Run(t, "wait", "--for=condition=Established", "--timeout=60s", "crd/registries.registry-bridge.io")
+	c.DefineRegistries(t)
 	// What rights it needs is the business of other tests.
 	c.Run(t, "create", "clusterrolebinding", "bridge", "--clusterrole=cluster-admin", "--user=bridge")
 	for _, test := range []struct {

@@ -4,7 +4,6 @@ package replicas_test
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"testing"
 
@@ -22,18 +21,5 @@ var program string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "registry-bridge")
-	if err == nil {
-		defer os.RemoveAll(dir)
-		program, err = bridge.Build(dir)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
+	os.Exit(bridge.Suite{Program: &program}.Run(m))
 }

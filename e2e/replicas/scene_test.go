@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"syscall"
@@ -16,16 +15,12 @@ import (
 	"github.com/registry-bridge/registry-bridge/e2e/faults/providers"
 	"github.com/registry-bridge/registry-bridge/e2e/lab"
 	"github.com/registry-bridge/registry-bridge/e2e/oracle"
-	"github.com/registry-bridge/registry-bridge/internal/sync/output/manifest"
-	"github.com/registry-bridge/registry-bridge/internal/translate"
 	"github.com/registry-bridge/registry-bridge/internal/translate/translatetest"
 )
 
 const (
 	namespace = "shop"
 	root      = "/dubbo"
-	// crdFile is the definition that the chart installs.
-	crdFile = "../../deploy/helm/registry-bridge/files/crds/registry-bridge.io_registries.yaml"
 	// settleLimit ends a wait that hangs.
 	settleLimit = 90 * time.Second
 	// churnInterval is the time between two changes in the registry.
@@ -61,8 +56,7 @@ func newScene(t *testing.T, l lease) *scene {
 	zookeeper := lab.StartZooKeeper(t, lab.ZooKeeperOptions{})
 	s.users = s.kube.Replicas(t)
 	person := s.kube.Kubectl(t)
-	person.Run(t, "apply", "--server-side", "-f", crdFile)
-	person.Run(t, "wait", "--for=condition=Established", "--timeout=60s", "crd/registries.registry-bridge.io")
+	person.DefineRegistries(t)
 	person.Run(t, "create", "clusterrolebinding", "bridges", "--clusterrole=cluster-admin", "--group=bridges")
 	person.Run(t, "create", "namespace", namespace)
 
@@ -75,7 +69,7 @@ func newScene(t *testing.T, l lease) *scene {
 	if err := fleet.RegisterAll(usual().All()); err != nil {
 		t.Fatal(err)
 	}
-	s.churn = providers.NewChurn(fleet, usual(), seed(t))
+	s.churn = providers.NewChurn(fleet, usual(), providers.Seed(t, *seedFlag))
 	if s.recorder, err = oracle.RecordCluster(t.Context(), oracle.Cluster{Etcd: s.kube.Etcd(), Namespace: namespace}); err != nil {
 		t.Fatal(err)
 	}
@@ -89,17 +83,6 @@ spec: {source: {zookeeper: {servers: ["%s"]}}}
 	}
 	s.settle()
 	return s
-}
-
-// seed returns the seed of a test and prints it, so that a failure can be repeated.
-func seed(t *testing.T) uint64 {
-	t.Helper()
-	n := *seedFlag
-	if n == 0 {
-		n = rand.Uint64N(1_000_000) + 1
-	}
-	t.Logf("seed %d (repeat with -args -seed=%d)", n, n)
-	return n
 }
 
 // start starts a replica, again when it ended.
@@ -163,26 +146,13 @@ func (s *scene) settle() {
 // churned runs what while instances come and go.
 func (s *scene) churned(what func()) {
 	s.t.Helper()
-	ctx, cancel := context.WithCancel(s.t.Context())
-	defer cancel()
-	ended := make(chan error, 1)
-	go func() { ended <- s.churn.Run(ctx, churnInterval, 0) }()
-	what()
-	cancel()
-	if err := <-ended; err != nil {
-		s.t.Fatal(err)
-	}
+	s.churn.During(s.t, churnInterval, what)
 }
 
 // pass lets time pass.
 func (s *scene) pass(length time.Duration) {
 	s.t.Helper()
-	timer := time.NewTimer(length)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-s.t.Context().Done():
-	}
+	lab.Pass(s.t, length)
 }
 
 // judge lets the oracle judge the objects, and the audit log who wrote them.
@@ -195,13 +165,7 @@ func (s *scene) judge() {
 	versions, missed := s.recorder.Versions()
 	for _, finding := range oracle.Judge(oracle.Case{
 		Versions: versions, Journal: s.journal, Until: until, Missed: missed, OneWritePerCause: true,
-		Valid: func(_ string, data []byte) error {
-			object, err := manifest.ParseYAML(data)
-			if err != nil {
-				return err
-			}
-			return translatetest.Check([]*translate.Object{object})
-		},
+		Valid: translatetest.CheckManifest,
 	}) {
 		s.t.Error(finding)
 	}

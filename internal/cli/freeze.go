@@ -84,7 +84,7 @@ func freeze(cmd *cobra.Command, f *freezeFlags) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s/%s is frozen%s\n", bridge.Namespace, bridge.Name, circumstances(inForce))
+	fmt.Fprintf(cmd.OutOrStdout(), "%s/%s is frozen%s\n", bridge.Namespace, bridge.Name, inForce.Circumstances())
 	return f.await(cmd, bridge, true)
 }
 
@@ -101,7 +101,7 @@ func unfreeze(cmd *cobra.Command, f *freezeFlags) error {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s/%s was not frozen\n", bridge.Namespace, bridge.Name)
 		return nil
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s/%s may write again; it was frozen%s\n", bridge.Namespace, bridge.Name, circumstances(last))
+	fmt.Fprintf(cmd.OutOrStdout(), "%s/%s may write again; it was frozen%s\n", bridge.Namespace, bridge.Name, last.Circumstances())
 	return f.await(cmd, bridge, false)
 }
 
@@ -121,18 +121,3 @@ func (f *freezeFlags) await(cmd *cobra.Command, bridge *installation.Bridge, fro
 }
 
 func registriesCount(n int) string { return count(n, "Registry", "Registries") }
-
-// circumstances says since when, by whom and why.
-func circumstances(f *cluster.Freeze) string {
-	text := ""
-	if !f.Since.IsZero() {
-		text += " since " + f.Since.UTC().Format(time.RFC3339)
-	}
-	if f.By != "" {
-		text += " by " + f.By
-	}
-	if f.Reason != "" {
-		text += ": " + f.Reason
-	}
-	return text
-}

@@ -3,6 +3,7 @@ package providers
 import (
 	"context"
 	"math/rand/v2"
+	"testing"
 	"time"
 )
 
@@ -55,6 +56,30 @@ func (c *Churn) Run(ctx context.Context, interval, within time.Duration) error {
 			}
 		}
 	}
+}
+
+// During runs what while it makes a change each interval, as Run does with nothing said of when deregistrations have to show.
+func (c *Churn) During(t testing.TB, interval time.Duration, what func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx, interval, 0) }()
+	what()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Seed returns the seed of a test, one that is chosen when n is 0, and prints it, so that a failure can be repeated.
+func Seed(t testing.TB, n uint64) uint64 {
+	t.Helper()
+	if n == 0 {
+		n = rand.Uint64N(1_000_000) + 1 //nolint:gosec // repeatable, not secret
+	}
+	t.Logf("seed %d (repeat with -args -seed=%d)", n, n)
+	return n
 }
 
 // Step makes one change.

@@ -173,7 +173,7 @@ func (c *Cluster) startAll(t testing.TB) {
 		c.await(t, component)
 	}
 	lab.Await(t, startLimit, "Services are reachable", func(ctx context.Context) error {
-		return probe(ctx, "https://"+apiServiceIP+"/readyz")
+		return lab.Probe(ctx, "https://"+apiServiceIP+"/readyz", "")
 	})
 	c.Kubectl(t, "rollout", "status", "--namespace=kube-system", "deployment/coredns", "--timeout="+startLimit.String())
 }

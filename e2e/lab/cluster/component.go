@@ -2,11 +2,7 @@ package cluster
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -55,10 +51,10 @@ func (c *Cluster) await(t testing.TB, component Component) {
 		if component == Containerd {
 			return c.ctr(ctx, "version")
 		}
-		return probe(ctx, map[Component]string{
+		return lab.Probe(ctx, map[Component]string{
 			Etcd: c.etcdURLs[0] + "/health", APIServer: apiServerURL + "/readyz", ControllerManager: controllerURL + "/healthz",
 			Scheduler: schedulerURL + "/healthz", Kubelet: kubeletURL + "/healthz", Proxy: proxyURL + "/healthz",
-		}[component])
+		}[component], "")
 	})
 }
 
@@ -126,28 +122,6 @@ func (c *Cluster) ctr(ctx context.Context, args ...string) error {
 	output, err := exec.CommandContext(ctx, c.programs.Ctr, args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("ctr %q: %w\n%s", args, err, output)
-	}
-	return nil
-}
-
-// probe asks a component whether it serves; all of them answer strangers.
-func probe(ctx context.Context, url string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return err
-	}
-	transport := &http.Transport{
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // Controller manager and scheduler make their own certificates.
-		DisableKeepAlives: true,
-	}
-	response, err := transport.RoundTrip(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		body, err := io.ReadAll(response.Body)
-		return errors.Join(fmt.Errorf("%s: %s", response.Status, body), err)
 	}
 	return nil
 }

@@ -120,7 +120,7 @@ func ready(f *Facts) metav1.Condition {
 	case len(f.Refused) > 0:
 		return is(metav1.ConditionFalse, reason.WritesRefused, "The API server refuses "+list(f.Refused))
 	case f.Freeze != nil:
-		return is(metav1.ConditionTrue, reason.Frozen, frozen(f.Freeze))
+		return is(metav1.ConditionTrue, reason.Frozen, "Nothing is written"+f.Freeze.Circumstances()+". End it with registry-bridge unfreeze.")
 	case f.Registry.InUse.Spec.Mode == v1alpha1.ModeObserve:
 		return is(metav1.ConditionTrue, reason.Observed, "Changes are planned, and nothing is written; look at them with registry-bridge plan.")
 	case f.Registry.InUse.Spec.Mode == v1alpha1.ModePaused:
@@ -129,20 +129,6 @@ func ready(f *Facts) metav1.Condition {
 		return is(metav1.ConditionTrue, reason.IstioOutdated, "ServiceEntries are written as "+f.Served+", because the API server has no newer version.")
 	}
 	return is(metav1.ConditionTrue, reason.InUse, "The configuration is valid, and objects are written by it.")
-}
-
-func frozen(freeze *Freeze) string {
-	message := "Nothing is written"
-	if !freeze.Since.IsZero() {
-		message += " since " + freeze.Since.UTC().Format(time.RFC3339)
-	}
-	if freeze.By != "" {
-		message += " by " + freeze.By
-	}
-	if freeze.Reason != "" {
-		message += ": " + freeze.Reason
-	}
-	return message + ". End it with registry-bridge unfreeze."
 }
 
 // connected says which sources cannot be reached.

@@ -34,6 +34,21 @@ type Freeze struct {
 	Leaving bool
 }
 
+// Circumstances says since when, by whom and why, with a blank before it; "" when nothing is noted.
+func (f *Freeze) Circumstances() string {
+	text := ""
+	if !f.Since.IsZero() {
+		text += " since " + f.Since.UTC().Format(time.RFC3339)
+	}
+	if f.By != "" {
+		text += " by " + f.By
+	}
+	if f.Reason != "" {
+		text += ": " + f.Reason
+	}
+	return text
+}
+
 // ReadFreeze reads what WriteFreeze wrote. Every value of "frozen" other than "false" freezes: somebody who edits the ConfigMap by hand in
 // a hurry means to stop the bridge.
 func ReadFreeze(m *corev1.ConfigMap) *Freeze {

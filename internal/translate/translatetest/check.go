@@ -179,3 +179,12 @@ func together(objects []*translate.Object) error {
 	}
 	return errors.Join(errs...)
 }
+
+// CheckManifest is Check of one object in YAML, as an output has stored it. The name does not matter.
+func CheckManifest(_ string, data []byte) error {
+	object, err := manifest.ParseYAML(data)
+	if err != nil {
+		return err
+	}
+	return Check([]*translate.Object{object})
+}

@@ -67,7 +67,7 @@ type scene struct {
 // equal to what is registered.
 func TestDataPlane(t *testing.T) {
 	s := &scene{T: t, kube: lab.StartKube(t)}
-	s.istiod = lab.StartIstiod(t, s.kube)
+	s.istiod = lab.StartIstiod(t, s.kube, lab.IstiodOptions{})
 	for _, name := range []string{consulNamespace, dubboNamespace, churnNamespace, callers, elsewhere} {
 		s.kube.MakeNamespace(t, name)
 	}

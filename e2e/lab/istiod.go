@@ -1,12 +1,15 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,13 +34,23 @@ type Istiod struct {
 	// Addr is host:port where proxies ask for their configuration, without TLS.
 	Addr string
 
-	https, monitoring string
-	process           *Process
+	https, monitoring, ready string
+	// command is the environment that Istio's chart gives it, the program, and its arguments.
+	command []string
+	process *Process
 }
 
-// StartIstiod starts istiod with its defaults over the API server, and waits until it is ready. From then on the API server asks
-// istiod's webhook about every object of Istio's that is written, and refuses it when the webhook does or is not there.
-func StartIstiod(t testing.TB, k *Kube) *Istiod {
+// IstiodOptions configures an istiod. The zero value is one with its defaults, for proxies that are played.
+type IstiodOptions struct {
+	// Envoy makes it send what an Envoy without Istio's agent and without Istio's filters can use, see docs/contributing/envoy.md.
+	Envoy bool
+	// Host is an address of this machine where proxies ask for their configuration, 127.0.0.1 when it is empty.
+	Host string
+}
+
+// StartIstiod starts istiod over the API server, and waits until it is ready. From then on the API server asks istiod's webhook about
+// every object of Istio's that is written, and refuses it when the webhook does or is not there.
+func StartIstiod(t testing.TB, k *Kube, options IstiodOptions) *Istiod {
 	t.Helper()
 	program, err := PrepareIstiod(t.Context(), os.Stderr)
 	if err != nil {
@@ -45,20 +58,40 @@ func StartIstiod(t testing.TB, k *Kube) *Istiod {
 	}
 	k.MakeNamespace(t, istioNamespace)
 	certificates := NewCertificates(t)
-	i := &Istiod{Addr: loopback(FreePort(t)), https: loopback(FreePort(t)), monitoring: loopback(FreePort(t))}
-	ready := loopback(FreePort(t))
-	// What comes before the program is the environment that Istio's chart gives it.
-	i.process = StartProcess(t, "istiod", "env", "POD_NAMESPACE="+istioNamespace, "POD_NAME=istiod-0", program, "discovery",
-		"--kubeconfig", k.Kubeconfig, "--meshConfig", filepath.Join(t.TempDir(), "none"), "--grpcAddr", i.Addr, "--secureGRPCAddr", "",
-		"--httpsAddr", i.https, "--httpAddr", ready, "--monitoringAddr", i.monitoring, "--ctrlz_port", "0",
+	i := &Istiod{
+		Addr:  net.JoinHostPort(cmp.Or(options.Host, "127.0.0.1"), strconv.Itoa(FreePort(t))),
+		https: loopback(FreePort(t)), monitoring: loopback(FreePort(t)), ready: loopback(FreePort(t)),
+	}
+	i.command = []string{"env", "POD_NAMESPACE=" + istioNamespace, "POD_NAME=istiod-0"}
+	mesh := filepath.Join(t.TempDir(), "mesh.yaml")
+	if options.Envoy {
+		i.command = append(i.command, "PILOT_ENABLE_METADATA_EXCHANGE=false")
+		// Certificates come from Istio's agent.
+		if err := os.WriteFile(mesh, []byte("enableAutoMtls: false\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	i.command = append(i.command, program, "discovery",
+		"--kubeconfig", k.Kubeconfig, "--meshConfig", mesh, "--grpcAddr", i.Addr, "--secureGRPCAddr", "",
+		"--httpsAddr", i.https, "--httpAddr", i.ready, "--monitoringAddr", i.monitoring, "--ctrlz_port", "0",
 		"--tlsCertFile", certificates.ServerKeyAndCert, "--tlsKeyFile", certificates.ServerKey, "--caCertFile", certificates.CA)
-	Await(t, istiodStartLimit, "istiod is ready", func(ctx context.Context) error {
-		i.process.failIfExited(t)
-		return k.probe(ctx, "http://"+ready+"/ready")
-	})
+	i.Start(t)
 	i.installWebhook(t, k, certificates.CA)
 	return i
 }
+
+// Start starts istiod again after Stop or Kill, and waits until it is ready.
+func (i *Istiod) Start(t testing.TB) {
+	t.Helper()
+	i.process = StartProcess(t, "istiod", i.command[0], i.command[1:]...)
+	Await(t, istiodStartLimit, "istiod is ready", func(ctx context.Context) error {
+		i.process.failIfExited(t)
+		return Probe(ctx, "http://"+i.ready+"/ready", "")
+	})
+}
+
+// Kill ends istiod as a crash would.
+func (i *Istiod) Kill() { i.process.Kill() }
 
 // installWebhook has the API server ask istiod, as Istio's chart does.
 func (i *Istiod) installWebhook(t testing.TB, k *Kube, authority string) {

@@ -6,6 +6,7 @@
 package ads
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -64,7 +65,18 @@ type Options struct {
 	IP string
 	// DNSCapture says that the proxy answers the DNS queries of its workload.
 	DNSCapture bool
+	// Interception says how connections of the workload come to the proxy, Redirect when it is empty.
+	Interception Interception
 }
+
+// Interception is how connections of a workload come to its proxy.
+type Interception string
+
+// The kinds of interception: the kernel redirects all connections, or none, and the workload calls the proxy.
+const (
+	Redirect Interception = "REDIRECT"
+	None     Interception = "NONE"
+)
 
 // Push is one answer of istiod.
 type Push struct {
@@ -120,7 +132,7 @@ func Connect(t testing.TB, options Options) *Proxy {
 
 // open makes the stream and asks for all clusters and listeners.
 func (p *Proxy) open(ctx context.Context, conn *grpc.ClientConn, options Options) error {
-	node, err := options.node()
+	node, err := options.Node()
 	if err != nil {
 		return err
 	}
@@ -136,10 +148,11 @@ func (p *Proxy) open(ctx context.Context, conn *grpc.ClientConn, options Options
 	return nil
 }
 
-// node says who asks, as the agent beside a sidecar does.
-func (o *Options) node() (*corev3.Node, error) {
+// Node says who asks, as the agent beside a sidecar does.
+func (o *Options) Node() (*corev3.Node, error) {
 	metadata := map[string]any{
-		"NAMESPACE": o.Namespace, "CLUSTER_ID": "Kubernetes", "ISTIO_VERSION": "1.31.1", "INSTANCE_IPS": o.IP, "INTERCEPTION_MODE": "REDIRECT",
+		"NAMESPACE": o.Namespace, "CLUSTER_ID": "Kubernetes", "ISTIO_VERSION": "1.31.1", "INSTANCE_IPS": o.IP,
+		"INTERCEPTION_MODE": string(cmp.Or(o.Interception, Redirect)),
 	}
 	if o.DNSCapture {
 		metadata["DNS_CAPTURE"] = "true"
@@ -148,7 +161,10 @@ func (o *Options) node() (*corev3.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &corev3.Node{Id: fmt.Sprintf("sidecar~%s~client-%[1]s.%s~%[2]s.svc.cluster.local", o.IP, o.Namespace), Metadata: fields}, nil
+	return &corev3.Node{
+		Id:      fmt.Sprintf("sidecar~%s~client-%[1]s.%s~%[2]s.svc.cluster.local", o.IP, o.Namespace),
+		Cluster: "client." + o.Namespace, Metadata: fields,
+	}, nil
 }
 
 // receive takes in what istiod says until the stream ends. It is the only one that sends meanwhile.

@@ -1,0 +1,158 @@
+package envoy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+)
+
+// askLimit bounds one question.
+const askLimit = 10 * time.Second
+
+// Stats returns the counters and gauges whose names match a pattern.
+func (e *Envoy) Stats(ctx context.Context, pattern *regexp.Regexp) (map[string]uint64, error) {
+	body, err := e.ask(ctx, "/stats?filter="+url.QueryEscape(pattern.String()))
+	if err != nil {
+		return nil, err
+	}
+	values := map[string]uint64{}
+	for line := range strings.Lines(string(body)) {
+		name, text, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		if value, err := strconv.ParseUint(text, 10, 64); err == nil { // Histograms and texts have no single number.
+			values[name] = value
+		}
+	}
+	return values, nil
+}
+
+// Stat returns a counter or gauge, 0 when there is none of this name.
+func (e *Envoy) Stat(t testing.TB, name string) uint64 {
+	t.Helper()
+	values, err := e.Stats(t.Context(), regexp.MustCompile("^"+regexp.QuoteMeta(name)+"$"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return values[name]
+}
+
+// Dubbo returns what the Dubbo filters of all ports count together: "request", "request_decoding_error", "response_success", ….
+func (e *Envoy) Dubbo(t testing.TB) map[string]uint64 {
+	t.Helper()
+	values, err := e.Stats(t.Context(), regexp.MustCompile(`^dubbo\.`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums := map[string]uint64{}
+	for name, value := range values {
+		sums[name[strings.LastIndexByte(name, '.')+1:]] += value
+	}
+	return sums
+}
+
+// Endpoints returns the addresses of the endpoints of a cluster, each as host:port, and whether there is such a cluster.
+func (e *Envoy) Endpoints(ctx context.Context, cluster string) (addresses []string, found bool, err error) {
+	body, err := e.ask(ctx, "/clusters?format=json&filter="+url.QueryEscape("^"+regexp.QuoteMeta(cluster)+"$"))
+	if err != nil {
+		return nil, false, err
+	}
+	var answer adminv3.Clusters
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(body, &answer); err != nil {
+		return nil, false, fmt.Errorf("read the clusters of envoy: %w", err)
+	}
+	for _, status := range answer.GetClusterStatuses() {
+		if status.GetName() != cluster {
+			continue
+		}
+		found = true
+		for _, host := range status.GetHostStatuses() {
+			socket := host.GetAddress().GetSocketAddress()
+			addresses = append(addresses, net.JoinHostPort(socket.GetAddress(), strconv.FormatUint(uint64(socket.GetPortValue()), 10)))
+		}
+	}
+	return addresses, found, nil
+}
+
+// CheckAccepted fails the test when Envoy has refused anything that istiod sent. Since a refused update keeps an older one in place, that
+// may stay unseen for long.
+func (e *Envoy) CheckAccepted(t testing.TB) {
+	t.Helper()
+	rejected, err := e.Stats(t.Context(), regexp.MustCompile(`update_rejected$`))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for name, count := range rejected {
+		if count > 0 {
+			t.Errorf("envoy has refused what istiod sent: %s is %d", name, count)
+		}
+	}
+	body, err := e.ask(t.Context(), "/config_dump?include_eds")
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	var dump any
+	if err := json.Unmarshal(body, &dump); err != nil {
+		t.Errorf("read the configuration of envoy: %v", err)
+		return
+	}
+	for _, refusal := range refusals(dump) {
+		t.Errorf("envoy has refused what istiod sent: %s", refusal)
+	}
+}
+
+// refusals returns why resources were refused, wherever that stands in a dump. It is read without types, since it holds all of Envoy's.
+func refusals(dump any) []string {
+	var all []string
+	switch node := dump.(type) {
+	case map[string]any:
+		for key, value := range node {
+			if state, ok := value.(map[string]any); ok && key == "error_state" {
+				all = append(all, fmt.Sprint(state["details"]))
+				continue
+			}
+			all = append(all, refusals(value)...)
+		}
+	case []any:
+		for _, value := range node {
+			all = append(all, refusals(value)...)
+		}
+	}
+	return all
+}
+
+// ask asks the administration.
+func (e *Envoy) ask(ctx context.Context, path string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+e.admin+path, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("ask envoy: %w", err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if response.StatusCode != http.StatusOK {
+		err = errors.Join(err, fmt.Errorf("%s: %s", response.Status, body))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask envoy for %s: %w", path, err)
+	}
+	return body, nil
+}

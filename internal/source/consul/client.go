@@ -2,12 +2,9 @@ package consul
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,6 +13,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/registry-bridge/registry-bridge/internal/source"
+	"github.com/registry-bridge/registry-bridge/internal/source/httpconn"
 )
 
 const (
@@ -47,7 +45,7 @@ func newClient(cfg Config) (*client, error) {
 		return nil, fmt.Errorf("%w: the address is no URL", source.ErrUnavailable)
 	}
 	c, err := api.NewClient(&api.Config{
-		Address: strings.TrimSuffix(cfg.Address, "/"), Scheme: address.Scheme, HttpClient: t.client(),
+		Address: strings.TrimSuffix(cfg.Address, "/"), Scheme: address.Scheme, HttpClient: httpconn.Client(t),
 		Token: placeholder, Namespace: placeholder, Partition: placeholder,
 	})
 	if err != nil {
@@ -57,7 +55,7 @@ func newClient(cfg Config) (*client, error) {
 }
 
 // close closes the connections.
-func (c *client) close() { c.transport.http.CloseIdleConnections() }
+func (c *client) close() { c.transport.HTTP.CloseIdleConnections() }
 
 // question is one query.
 type question struct {
@@ -116,7 +114,7 @@ func (c *client) get(ctx context.Context, q question) (answer, error) {
 	asked := time.Now()
 	meta, err := c.raw.Query(q.path, &body, opts.WithContext(ctx))
 	if err != nil {
-		return answer{}, classed(err, token)
+		return answer{}, c.classed(err, token)
 	}
 	if err := believable(meta); err != nil {
 		return answer{}, err
@@ -142,50 +140,15 @@ func believable(meta *api.QueryMeta) error {
 }
 
 // classed gives an error of the client library its class, and takes out what must not be told or tells nothing.
-func classed(err error, token string) error {
+func (c *client) classed(err error, token string) error {
 	if status, ok := errors.AsType[api.StatusError](err); ok {
 		refusal := &statusError{code: status.Code, text: errorText(status.Body, token)}
-		switch {
-		case status.Code == http.StatusUnauthorized || status.Code == http.StatusForbidden:
-			return fmt.Errorf("%w: %w", source.ErrUnauthorized, refusal)
-		case status.Code == http.StatusTooManyRequests || status.Code >= http.StatusInternalServerError:
-			return fmt.Errorf("%w: %w", source.ErrUnavailable, refusal)
-		}
-		return fmt.Errorf("%w: %w", source.ErrMalformed, refusal)
+		return fmt.Errorf("%w: %w", httpconn.StatusClass(status.Code), refusal)
 	}
-	// The text of a url.Error begins with the whole URL.
-	if outer := (*url.Error)(nil); errors.As(err, &outer) {
-		err = outer.Err
-	}
-	var syntax *json.SyntaxError
-	switch {
-	case errors.Is(err, source.ErrMalformed), errors.Is(err, source.ErrUnauthorized):
-		return err
-	case errors.As(err, &syntax):
+	if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
 		return fmt.Errorf("%w: %w", source.ErrMalformed, err)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("%w: the answer is cut off", source.ErrUnavailable)
 	}
-	return unreachable(err)
-}
-
-// unreachable gives an error of the connection its class, and says what to look at.
-func unreachable(err error) error {
-	var (
-		op      *net.OpError
-		unknown *tls.CertificateVerificationError
-	)
-	switch {
-	case errors.As(err, &unknown):
-		return fmt.Errorf("%w: %w; source.consul.tls.caRef names the authority to trust", source.ErrUnavailable, err)
-	case !errors.As(err, &op):
-		return fmt.Errorf("%w: %w", source.ErrUnavailable, err)
-	case op.Op == "remote error":
-		return fmt.Errorf("%w: %w; see source.consul.tls", source.ErrUnauthorized, err)
-	case op.Op == "dial":
-		return fmt.Errorf("%w: %w; see source.consul.address, and whether the agent runs and can be reached from here", source.ErrUnavailable, err)
-	}
-	return fmt.Errorf("%w: %w", source.ErrUnavailable, err)
+	return c.transport.Classed(err)
 }
 
 // errorText makes one short line of a refusal. A proxy may repeat what it was sent, so the token is taken out.

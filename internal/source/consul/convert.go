@@ -19,10 +19,6 @@ import (
 	"github.com/registry-bridge/registry-bridge/internal/source"
 )
 
-// maxMetadata is how much metadata of an instance is accepted, in bytes of keys and values. Consul itself limits it to less; tags are
-// not limited.
-const maxMetadata = 64 << 10
-
 // errNothing: a service that the listing has, and no instance of it in the answer. The listing has services with instances only, so one
 // of the two is outdated, or something hides the instances without saying so (Consul before 1.11 does).
 var errNothing = fmt.Errorf("%w: the catalogue lists the service, but no instance of it can be read; the token may lack node:read", source.ErrUnauthorized)
@@ -153,7 +149,7 @@ func (c converter) instance(name string, raw []byte) (inst model.Instance, ours 
 		inst.Health = model.Unhealthy
 		problem = cmp.Or(problem, reason.Problem(reason.MalformedName, "a check has a status that Consul does not have"))
 	}
-	inst.Problem = cmp.Or(inst.Problem, problem, tooMuch(inst.Metadata))
+	inst.Problem = cmp.Or(inst.Problem, problem, source.MetadataProblem(inst.Metadata))
 	return inst, true, nil
 }
 
@@ -287,17 +283,6 @@ func (e *entry) metadata() map[string]string {
 		return nil
 	}
 	return meta
-}
-
-func tooMuch(meta map[string]string) string {
-	size := 0
-	for k, v := range meta {
-		size += len(k) + len(v)
-	}
-	if size <= maxMetadata {
-		return ""
-	}
-	return reason.Problem(reason.MetadataTooLarge, fmt.Sprintf("%d bytes of metadata, %d are accepted", size, maxMetadata))
 }
 
 func (e *entry) locality() model.Locality {

@@ -100,9 +100,9 @@ func TestUnitNotBelieved(t *testing.T) {
 	}
 	s.Rewind() // Every query that waits ends, and is made again.
 	all := func(s sourcetest.State) bool { return len(s.Skipped) == len(notBelieved()) }
-	state := r.wait("Skip of all", all)
+	state := r.Await("Skip of all", all)
 	restarted := watch(t, s, nil)
-	again := restarted.synced()
+	again := restarted.AwaitSynced()
 	for name, tt := range notBelieved() {
 		if !errors.Is(state.Skipped[name], tt.class) || !is(state, name, "10.0.0.7:80") {
 			t.Errorf("%s: skipped with %v, want %q; instances %v", name, state.Skipped[name], tt.class, state.Addresses(name))
@@ -118,9 +118,9 @@ func TestUnitNotBelieved(t *testing.T) {
 		f()
 	}
 	for _, r := range []*runs{r, restarted} {
-		r.wait("recovery", func(s sourcetest.State) bool { return len(s.Skipped) == 0 && len(s.Services) == 2+len(notBelieved()) })
-		if len(r.failures()) > 0 {
-			t.Errorf("runs ended with %v", r.failures())
+		r.Await("recovery", func(s sourcetest.State) bool { return len(s.Skipped) == 0 && len(s.Services) == 2+len(notBelieved()) })
+		if len(r.Errors()) > 0 {
+			t.Errorf("runs ended with %v", r.Errors())
 		}
 	}
 }
@@ -142,7 +142,7 @@ func TestFirstListingNotBelieved(t *testing.T) {
 				t.Errorf("something was named: %s", state)
 			}
 			heal()
-			r.wait("the services", both)
+			r.Await("the services", both)
 		})
 	}
 }
@@ -159,11 +159,11 @@ func TestLaterListingNotBelieved(t *testing.T) {
 			r.settled(s, 3)
 			heal := s.Intercept(listingPath, notBelieved()[name].fault)
 			s.Rewind()
-			r.wait("word of the interruption", func(s sourcetest.State) bool { return errors.Is(s.Interruption, notBelieved()[name].class) })
-			r.steady(grace, "as before", both)
+			r.Await("word of the interruption", func(s sourcetest.State) bool { return errors.Is(s.Interruption, notBelieved()[name].class) })
+			r.Steady(grace, "as before", both)
 			heal()
 			s.Register(registration("c", "node-1", "10.0.0.3", 80))
-			r.wait("what happened meanwhile", func(s sourcetest.State) bool {
+			r.Await("what happened meanwhile", func(s sourcetest.State) bool {
 				return both(s) && is(s, "c", "10.0.0.3:80") && s.Interruption == nil
 			})
 		})
@@ -184,16 +184,16 @@ func TestFilteredToken(t *testing.T) {
 				s.SetToken(fixture.Token, policy)
 				s.Register(registration("c", "node-1", "10.0.0.3", 80))
 				s.Rewind()
-				r.steady(2*time.Second, "as before", both)
+				r.Steady(2*time.Second, "as before", both)
 				restarted := watch(t, s, nil)
-				restarted.steady(3*time.Second, "without services", func(s sourcetest.State) bool { return len(s.Services) == 0 })
+				restarted.Steady(3*time.Second, "without services", func(s sourcetest.State) bool { return len(s.Services) == 0 })
 				if state := restarted.State(); state.Synced > 0 && len(state.Skipped) != 3 {
 					t.Errorf("synced with what a filtered token sees: %s", state)
 				}
 				s.SetToken(fixture.Token, consultest.Policy{Services: []string{""}})
 				all := func(s sourcetest.State) bool { return both(s) && is(s, "c", "10.0.0.3:80") && len(s.Skipped) == 0 }
-				r.wait("recovery", all)
-				restarted.wait("recovery", all)
+				r.Await("recovery", all)
+				restarted.Await("recovery", all)
 			})
 		}
 	}
@@ -212,11 +212,11 @@ func TestTokenRotation(t *testing.T) {
 	token.Store(new("rotated"))
 	s.DeleteToken(fixture.Token)
 	s.Register(registration("a", "node-1", "10.0.0.3", 80))
-	r.wait("change", func(s sourcetest.State) bool {
+	r.Await("change", func(s sourcetest.State) bool {
 		return is(s, "a", "10.0.0.3:80") && is(s, "b", "10.0.0.2:80") && len(s.Skipped) == 0
 	})
-	if len(r.failures()) > 0 {
-		t.Errorf("runs ended with %v", r.failures())
+	if len(r.Errors()) > 0 {
+		t.Errorf("runs ended with %v", r.Errors())
 	}
 }
 
@@ -229,9 +229,9 @@ func TestNoLeader(t *testing.T) {
 	r.settled(s, 3)
 	s.SetLeader(false, time.Minute)
 	s.Deregister(&api.CatalogDeregistration{Node: "node-1", ServiceID: "a-1"})
-	r.steady(3*time.Second, "as before", both)
+	r.Steady(3*time.Second, "as before", both)
 	s.SetLeader(true, 0)
-	r.wait("what happened meanwhile", func(s sourcetest.State) bool { return s.Service("a") == nil && is(s, "b", "10.0.0.2:80") })
+	r.Await("what happened meanwhile", func(s sourcetest.State) bool { return s.Service("a") == nil && is(s, "b", "10.0.0.2:80") })
 }
 
 // TestServiceReturns: it is deleted when the catalogue says so, not asked for afterwards, and found again.
@@ -242,15 +242,15 @@ func TestServiceReturns(t *testing.T) {
 	r := watch(t, s, nil)
 	r.settled(s, 3)
 	s.Deregister(&api.CatalogDeregistration{Node: "node-1", ServiceID: "a-1"})
-	r.wait("deletion", func(s sourcetest.State) bool { return s.Service("a") == nil })
+	r.Await("deletion", func(s sourcetest.State) bool { return s.Service("a") == nil })
 	asked := s.Stats().Requests[healthPath+"a"]
 	for i := range 5 { // Each would wake a query about a service without instances.
 		s.Register(registration(fmt.Sprint("gone", i), "node-1", "10.0.0.9", 80))
 		s.Deregister(&api.CatalogDeregistration{Node: "node-1", ServiceID: fmt.Sprintf("gone%d-1", i)})
 	}
-	r.steady(grace, "quiet", func(sourcetest.State) bool { return s.Stats().Requests[healthPath+"a"] == asked })
+	r.Steady(grace, "quiet", func(sourcetest.State) bool { return s.Stats().Requests[healthPath+"a"] == asked })
 	two(s)
-	r.wait("return", both)
+	r.Await("return", both)
 }
 
 // TestOutputIsNoChange: the text of checks changes all the time, and is nobody's business.
@@ -266,9 +266,9 @@ func TestOutputIsNoChange(t *testing.T) {
 			Node: "node-1", Address: "10.0.0.1",
 			Checks: api.HealthChecks{{CheckID: "service:a-1", Status: api.HealthPassing, ServiceID: "a-1", Output: fmt.Sprint("took ", i, " ms")}},
 		})
-		r.wait("query", func(sourcetest.State) bool { return true })
+		r.Await("query", func(sourcetest.State) bool { return true })
 	}
-	r.steady(2*time.Second, "the same service", func(s sourcetest.State) bool { return s.Service("a") == before })
+	r.Steady(2*time.Second, "the same service", func(s sourcetest.State) bool { return s.Service("a") == before })
 	if again := s.Stats().Requests[healthPath+"a"]; again == asked {
 		t.Error("the change was not read at all, so the test shows nothing")
 	}
@@ -303,7 +303,7 @@ func TestFlappingChecks(t *testing.T) {
 	for i := range 5 {
 		s.Deregister(&api.CatalogDeregistration{Node: "node-1", CheckID: fmt.Sprint("flap-", i)})
 	}
-	r.wait("rest", func(s sourcetest.State) bool { return both(s) && s.Service("a").Instances[0].Health == 0 })
+	r.Await("rest", func(s sourcetest.State) bool { return both(s) && s.Service("a").Instances[0].Health == 0 })
 }
 
 // TestSameIDOnTwoNodes: service IDs are unique on their node only.
@@ -313,11 +313,11 @@ func TestSameIDOnTwoNodes(t *testing.T) {
 	s.Register(registration("a", "node-1", "10.0.0.1", 80))
 	s.Register(registration("a", "node-2", "10.0.0.2", 80))
 	r := watch(t, s, nil)
-	if state := r.synced(); len(state.Addresses("a")) != 2 {
+	if state := r.AwaitSynced(); len(state.Addresses("a")) != 2 {
 		t.Errorf("want both: %s", state)
 	}
 	s.Deregister(&api.CatalogDeregistration{Node: "node-1", ServiceID: "a-1"})
-	r.wait("the other", func(s sourcetest.State) bool { return is(s, "a", "10.0.0.2:80") })
+	r.Await("the other", func(s sourcetest.State) bool { return is(s, "a", "10.0.0.2:80") })
 }
 
 // TestOddNames: whatever a name holds, it is asked for by that name, and names that differ in case only are kept apart.
@@ -328,7 +328,7 @@ func TestOddNames(t *testing.T) {
 	for i, name := range names {
 		s.Register(registration(name, "node-1", "10.0.0.1", 1000+i))
 	}
-	state := watch(t, s, nil).synced()
+	state := watch(t, s, nil).AwaitSynced()
 	for i, name := range names {
 		if !is(state, name, fmt.Sprint("10.0.0.1:", 1000+i)) {
 			t.Errorf("%q: %v, %v", name, state.Addresses(name), state.Skipped[name])
@@ -341,7 +341,7 @@ func TestSelects(t *testing.T) {
 	t.Parallel()
 	s := serve(t, consultest.Options{})
 	two(s)
-	state := watch(t, s, func(c *consul.Config) { c.Selects = func(name string) bool { return name == "b" } }).synced()
+	state := watch(t, s, func(c *consul.Config) { c.Selects = func(name string) bool { return name == "b" } }).AwaitSynced()
 	if svc := state.Service("a"); svc == nil || len(svc.Instances) != 0 || !is(state, "b", "10.0.0.2:80") {
 		t.Errorf("want a without instances, and b: %s", state)
 	}
@@ -371,7 +371,7 @@ func TestFilter(t *testing.T) {
 			}
 		})
 	}
-	state := watch(t, s, func(c *consul.Config) { c.Filter = "Service.Meta.x == 1" }).synced()
+	state := watch(t, s, func(c *consul.Config) { c.Filter = "Service.Meta.x == 1" }).AwaitSynced()
 	if svc := state.Service("a"); svc == nil || len(svc.Instances) != 0 || !is(state, "b", "10.0.0.2:80") {
 		t.Errorf("want a without instances, and b: %s", state)
 	}
@@ -401,7 +401,7 @@ func TestNothingFromTheEnvironment(t *testing.T) {
 		}
 		next.ServeHTTP(w, r)
 	})
-	watch(t, s, func(c *consul.Config) { c.Token = nil }).synced()
+	watch(t, s, func(c *consul.Config) { c.Token = nil }).AwaitSynced()
 	select {
 	case text := <-wrong:
 		t.Error(text)

@@ -3,7 +3,6 @@ package consul_test
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"testing"
 	"time"
 
@@ -33,13 +32,8 @@ func registration(service, node, address string, port int) *api.CatalogRegistrat
 
 // runs is a source that is run again whenever Run returns an error.
 type runs struct {
-	*sourcetest.Recorder
-	t    *testing.T
-	stop context.CancelFunc
-	done chan struct{}
-
-	mu   sync.Mutex
-	errs []error
+	*sourcetest.Runs
+	t *testing.T
 }
 
 // watch runs a source against s until the end of the test.
@@ -52,85 +46,20 @@ func watch(t *testing.T, s *consultest.Server, configure func(*consul.Config)) *
 	if configure != nil {
 		configure(&cfg)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	r := &runs{Recorder: sourcetest.NewRecorder(t, sourcetest.ID), t: t, stop: cancel, done: make(chan struct{})}
-	src := consul.New(cfg)
-	go func() {
-		defer close(r.done)
-		for ctx.Err() == nil {
-			sink, end := r.Begin()
-			err := src.Run(ctx, sink)
-			end()
-			r.note(err)
-			select {
-			case <-ctx.Done():
-			case <-time.After(100 * time.Millisecond):
-			}
-		}
-	}()
-	t.Cleanup(r.halt)
-	return r
-}
-
-func (r *runs) note(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err != nil {
-		r.errs = append(r.errs, err)
-	}
-}
-
-// failures are the errors of the runs so far.
-func (r *runs) failures() []error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return append([]error(nil), r.errs...)
-}
-
-// halt ends the source, which has a second for it.
-func (r *runs) halt() {
-	r.stop()
-	select {
-	case <-r.done:
-	case <-time.After(time.Second):
-		r.t.Error("Run did not return within a second")
-		<-r.done
-	}
-	r.Check()
-}
-
-// wait waits for a state.
-func (r *runs) wait(what string, ok func(sourcetest.State) bool) sourcetest.State {
-	r.t.Helper()
-	return r.Wait(r.t, what, patience, ok)
-}
-
-// synced waits for the first Synced.
-func (r *runs) synced() sourcetest.State {
-	r.t.Helper()
-	return r.wait("Synced", func(s sourcetest.State) bool { return s.Synced > 0 })
+	return &runs{Runs: sourcetest.Start(t, consul.New(cfg), patience), t: t}
 }
 
 // failure waits until a run has ended with an error, and returns the first one.
 func (r *runs) failure() error {
 	r.t.Helper()
-	end := time.After(patience)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for len(r.failures()) == 0 {
-		select {
-		case <-tick.C:
-		case <-end:
-			r.t.Fatalf("no run failed within %s; %s", patience, r.State())
-		}
-	}
-	return r.failures()[0]
+	_, err := r.AwaitError()
+	return err
 }
 
 // settled waits for the first Synced, and until as many queries wait for news.
 func (r *runs) settled(s *consultest.Server, queries int) sourcetest.State {
 	r.t.Helper()
-	state := r.synced()
+	state := r.AwaitSynced()
 	r.waiting(s, queries, patience)
 	return state
 }
@@ -146,24 +75,6 @@ func (r *runs) waiting(s *consultest.Server, queries int, patience time.Duration
 		case <-tick.C:
 		case <-end:
 			r.t.Fatalf("%d queries wait after %s, want %d", s.Stats().Waiting, patience, queries)
-		}
-	}
-}
-
-// steady fails the test if the state leaves ok within d.
-func (r *runs) steady(d time.Duration, what string, ok func(sourcetest.State) bool) {
-	r.t.Helper()
-	end := time.After(d)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if state := r.State(); !ok(state) {
-			r.t.Fatalf("not %s: %s", what, state)
-		}
-		select {
-		case <-tick.C:
-		case <-end:
-			return
 		}
 	}
 }

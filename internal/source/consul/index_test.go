@@ -24,11 +24,11 @@ func TestRewind(t *testing.T) {
 	r := watch(t, s, nil)
 	r.settled(s, 3)
 	s.Rewind()
-	r.steady(grace, "as before", both)
+	r.Steady(grace, "as before", both)
 	s.Register(registration("a", "node-1", "10.0.0.3", 80))
-	r.wait("change", func(s sourcetest.State) bool { return is(s, "a", "10.0.0.3:80") })
+	r.Await("change", func(s sourcetest.State) bool { return is(s, "a", "10.0.0.3:80") })
 	s.Register(registration("c", "node-1", "10.0.0.3", 80))
-	r.wait("new service", func(s sourcetest.State) bool { return is(s, "c", "10.0.0.3:80") })
+	r.Await("new service", func(s sourcetest.State) bool { return is(s, "c", "10.0.0.3:80") })
 }
 
 // TestSilentReplacement: behind one address another server takes over, with other data and lower indexes, and no query ends.
@@ -42,7 +42,7 @@ func TestSilentReplacement(t *testing.T) {
 	s.Wipe()
 	start(t, s)
 	s.Register(registration("a", "node-1", "10.0.0.1", 80))
-	r.wait("what is there now", func(s sourcetest.State) bool {
+	r.Await("what is there now", func(s sourcetest.State) bool {
 		return is(s, "a", "10.0.0.1:80") && s.Service("b") == nil && len(s.Skipped) == 0
 	})
 }
@@ -62,9 +62,9 @@ func TestRestore(t *testing.T) {
 	s.Restore(snapshot)
 	r.Wait(t, "state of the snapshot", 5*time.Second, func(s sourcetest.State) bool { return both(s) && s.Service("c") == nil })
 	s.Register(registration("a", "node-1", "10.0.0.3", 80))
-	r.wait("change", func(s sourcetest.State) bool { return is(s, "a", "10.0.0.3:80") && is(s, "b", "10.0.0.2:80") })
-	if len(r.failures()) > 0 {
-		t.Errorf("runs ended with %v", r.failures())
+	r.Await("change", func(s sourcetest.State) bool { return is(s, "a", "10.0.0.3:80") && is(s, "b", "10.0.0.2:80") })
+	if len(r.Errors()) > 0 {
+		t.Errorf("runs ended with %v", r.Errors())
 	}
 }
 
@@ -81,7 +81,7 @@ func TestRequestsPerChange(t *testing.T) {
 		before := s.Stats().Requests
 		for i := range changes {
 			change(i)
-			r.wait("change", done(i))
+			r.Await("change", done(i))
 			r.settled(s, 3)
 		}
 		after := s.Stats().Requests

@@ -53,15 +53,15 @@ func TestKindsOfChange(t *testing.T) {
 	} {
 		change.do()
 		register()
-		r.wait(change.what, func(s sourcetest.State) bool {
+		r.Await(change.what, func(s sourcetest.State) bool {
 			return s.Service("a") != nil && cmp.Equal(s.Service("a").Instances, []model.Instance{want})
 		})
 	}
 	service.Service = "b"
 	register()
-	r.wait("move to another service", func(s sourcetest.State) bool { return s.Service("a") == nil && is(s, "b", "10.0.0.3:81") })
+	r.Await("move to another service", func(s sourcetest.State) bool { return s.Service("a") == nil && is(s, "b", "10.0.0.3:81") })
 	s.Deregister(&api.CatalogDeregistration{Node: "node-1"})
-	r.wait("node is gone", func(s sourcetest.State) bool { return len(s.Services) == 0 })
+	r.Await("node is gone", func(s sourcetest.State) bool { return len(s.Services) == 0 })
 }
 
 // queries keeps what was asked.
@@ -141,7 +141,7 @@ func TestWaitIsNotCutShort(t *testing.T) {
 		next.ServeHTTP(w, r)
 	})
 	r := watch(t, s, func(c *consul.Config) { c.Wait = wait })
-	r.synced()
+	r.AwaitSynced()
 	for range 4 {
 		if err := <-ended; err != nil {
 			t.Fatalf("the client did not wait: %v", err)
@@ -163,9 +163,9 @@ func TestNoBusyLoop(t *testing.T) {
 	})
 	s.Intercept(healthPath+"b", consultest.Answer(http.StatusInternalServerError, "text/plain", "rpc error: i/o deadline reached"))
 	r := watch(t, s, nil)
-	r.synced()
+	r.AwaitSynced()
 	before := s.Stats().Requests
-	r.steady(3*time.Second, "a and not b", func(s sourcetest.State) bool { return is(s, "a", "10.0.0.1:80") && s.Skipped["b"] != nil })
+	r.Steady(3*time.Second, "a and not b", func(s sourcetest.State) bool { return is(s, "a", "10.0.0.1:80") && s.Skipped["b"] != nil })
 	after := s.Stats().Requests
 	// The bucket of a service has two tokens, and gets two a second.
 	if n := after[healthPath+"a"] - before[healthPath+"a"]; n > 9 {

@@ -53,11 +53,11 @@ func TestHintIsTakenBack(t *testing.T) {
 	s := serve(t, consultest.Options{})
 	fill(s, 30)
 	r := watch(t, s, func(c *consul.Config) { c.Connections = 30 })
-	r.wait("hint", func(s sourcetest.State) bool { return has(30)(s) && len(s.Hints) == 1 })
+	r.Await("hint", func(s sourcetest.State) bool { return has(30)(s) && len(s.Hints) == 1 })
 	for node := range 30 {
 		s.Deregister(&api.CatalogDeregistration{Node: fmt.Sprint("node-", node), ServiceID: fmt.Sprintf("service-%04d-1", node)})
 	}
-	r.wait("no hint", func(s sourcetest.State) bool { return has(0)(s) && len(s.Hints) == 0 })
+	r.Await("no hint", func(s sourcetest.State) bool { return has(0)(s) && len(s.Hints) == 0 })
 }
 
 // TestLowerLimit: an agent that allows less than is used refuses a few connections, and then no more.
@@ -68,7 +68,7 @@ func TestLowerLimit(t *testing.T) {
 	r := watch(t, s, nil)
 	r.Wait(t, "all services", time.Minute, has(100))
 	refused := s.Stats().Refused
-	r.steady(5*time.Second, "in peace", has(100))
+	r.Steady(5*time.Second, "in peace", has(100))
 	if more := s.Stats().Refused - refused; more > 10 {
 		t.Errorf("%d more connections refused within 5 s, after %d", more, refused)
 	}
@@ -100,5 +100,5 @@ func TestHTTPS(t *testing.T) {
 		t.Errorf("%d connections at a time", stats.Peak)
 	}
 	s.Register(registration("service-0500", "node-0", "10.0.0.2", 80))
-	r.wait("change", func(s sourcetest.State) bool { return is(s, "service-0500", "10.0.0.2:80") })
+	r.Await("change", func(s sourcetest.State) bool { return is(s, "service-0500", "10.0.0.2:80") })
 }

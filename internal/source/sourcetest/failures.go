@@ -18,93 +18,75 @@ import (
 // grace is how long a test looks whether something happens that must not.
 const grace = 300 * time.Millisecond
 
-// steady fails the test if the state leaves ok within the grace time.
-func (r *running) steady(what string, ok func(State) bool) {
-	r.t.Helper()
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
-	for {
-		state, changed := r.state()
-		if !ok(state) {
-			r.t.Fatalf("not %s: %s", what, state)
-		}
-		select {
-		case <-changed:
-		case <-timer.C:
-			return
-		}
-	}
-}
-
 func failingFirstListing(b *bench) {
 	b.Put(b.T, orders, at("10.0.0.1", 20880))
 	heal := b.FailListing(b.T)
 	r := b.start()
-	state := r.wait("failed run", func(State) bool { return len(r.errors()) > 0 })
+	state, _ := r.AwaitError()
 	if state.Synced > 0 {
 		b.T.Errorf("synced although the listing failed: %s", state)
 	}
 	heal()
-	r.synced()
-	r.wait("listing", has(orders, "10.0.0.1:20880"))
+	r.AwaitSynced()
+	r.Await("listing", has(orders, "10.0.0.1:20880"))
 }
 
 func failingLaterListing(b *bench) {
 	b.Put(b.T, orders, at("10.0.0.1", 20880))
 	b.Put(b.T, stock, at("10.0.0.9", 20880))
 	r := b.start()
-	r.synced()
+	r.AwaitSynced()
 	heal := b.FailListing(b.T)
 	b.relay.Cut() // So that it has to list again.
 	b.relay.Restore()
 	all := func(s State) bool { return has(orders, "10.0.0.1:20880")(s) && has(stock, "10.0.0.9:20880")(s) }
-	r.steady("as before", all)
+	r.Steady(grace, "as before", all)
 	heal()
 	b.Remove(b.T, stock, at("10.0.0.9", 20880))
-	r.wait("removal that happened meanwhile", func(s State) bool { return has(orders, "10.0.0.1:20880")(s) && has(stock)(s) })
+	r.Await("removal that happened meanwhile", func(s State) bool { return has(orders, "10.0.0.1:20880")(s) && has(stock)(s) })
 }
 
 func failingUnit(b *bench) {
 	b.Put(b.T, orders, at("10.0.0.1", 20880))
 	b.Put(b.T, stock, at("10.0.0.9", 20880))
 	r := b.start()
-	r.synced()
+	r.AwaitSynced()
 	heal := b.FailUnit(b.T, orders)
 	b.relay.Cut()
 	b.relay.Restore()
-	state := r.wait("Skip", func(s State) bool { return len(s.Skipped) == 1 })
+	state := r.Await("Skip", func(s State) bool { return len(s.Skipped) == 1 })
 	if !has(orders, "10.0.0.1:20880")(state) || !has(stock, "10.0.0.9:20880")(state) {
 		b.T.Errorf("a failing unit changed the state: %s", state)
 	}
 	heal()
 	b.Put(b.T, orders, at("10.0.0.2", 20880))
-	r.wait("recovery", func(s State) bool { return len(s.Skipped) == 0 && has(orders, "10.0.0.1:20880", "10.0.0.2:20880")(s) })
+	r.Await("recovery", func(s State) bool { return len(s.Skipped) == 0 && has(orders, "10.0.0.1:20880", "10.0.0.2:20880")(s) })
 }
 
 func outage(b *bench) {
 	b.Put(b.T, orders, at("10.0.0.1", 20880))
 	b.Put(b.T, stock, at("10.0.0.9", 20880))
 	r := b.start()
-	r.synced()
+	r.AwaitSynced()
 	b.relay.Cut()
 	b.Put(b.T, orders, at("10.0.0.2", 20880))
 	b.Remove(b.T, stock, at("10.0.0.9", 20880))
-	r.steady("as before the outage", func(s State) bool { return has(orders, "10.0.0.1:20880")(s) && has(stock, "10.0.0.9:20880")(s) })
+	r.Steady(grace, "as before the outage", func(s State) bool { return has(orders, "10.0.0.1:20880")(s) && has(stock, "10.0.0.9:20880")(s) })
 	b.relay.Restore()
-	r.wait("what happened meanwhile", func(s State) bool { return has(orders, "10.0.0.1:20880", "10.0.0.2:20880")(s) && has(stock)(s) })
+	r.Await("what happened meanwhile", func(s State) bool { return has(orders, "10.0.0.1:20880", "10.0.0.2:20880")(s) && has(stock)(s) })
 	b.Remove(b.T, orders, at("10.0.0.1", 20880))
-	r.wait("what happens afterwards", has(orders, "10.0.0.2:20880"))
+	r.Await("what happens afterwards", has(orders, "10.0.0.2:20880"))
 }
 
 func restart(b *bench) {
 	b.Put(b.T, orders, at("10.0.0.1", 20880))
 	b.Put(b.T, stock, at("10.0.0.9", 20880))
 	r := b.start()
-	r.synced()
+	r.AwaitSynced()
 	b.Restart(b.T)
-	r.steady("as before the restart", func(s State) bool { return has(orders, "10.0.0.1:20880")(s) && has(stock, "10.0.0.9:20880")(s) })
+	r.Steady(grace, "as before the restart", func(s State) bool { return has(orders, "10.0.0.1:20880")(s) && has(stock, "10.0.0.9:20880")(s) })
 	b.Put(b.T, orders, at("10.0.0.2", 20880))
-	state := r.wait("what happens afterwards", has(orders, "10.0.0.1:20880", "10.0.0.2:20880"))
+	state := r.Await("what happens afterwards", has(orders, "10.0.0.1:20880", "10.0.0.2:20880"))
 	if !has(stock, "10.0.0.9:20880")(state) {
 		b.T.Errorf("a restart changed another service: %s", state)
 	}
@@ -116,21 +98,21 @@ func lossOfData(b *bench) {
 	}
 	b.Put(b.T, stock, at("10.0.0.9", 20880))
 	r := b.start()
-	r.synced()
+	r.AwaitSynced()
 	b.Wipe(b.T)
 	b.Put(b.T, orders, at("10.0.0.2", 20880))
-	r.wait("what is registered now", func(s State) bool { return has(orders, "10.0.0.2:20880")(s) && has(stock)(s) })
+	r.Await("what is registered now", func(s State) bool { return has(orders, "10.0.0.2:20880")(s) && has(stock)(s) })
 	b.Put(b.T, orders, at("10.0.0.4", 20880))
-	r.wait("what happens afterwards", has(orders, "10.0.0.2:20880", "10.0.0.4:20880"))
+	r.Await("what happens afterwards", has(orders, "10.0.0.2:20880", "10.0.0.4:20880"))
 }
 
 func cancelWatching(b *bench) {
 	b.Put(b.T, orders, at("10.0.0.1", 20880))
 	r := b.start()
-	r.synced()
+	r.AwaitSynced()
 	b.Put(b.T, orders, at("10.0.0.2", 20880))
-	r.halt() // Fails the test when it takes longer than a second.
-	if errs := r.errors(); len(errs) > 0 {
+	r.Halt() // Fails the test when it takes longer than a second.
+	if errs := r.Errors(); len(errs) > 0 {
 		b.T.Errorf("cancelled run ended with %v", errs)
 	}
 	b.Put(b.T, orders, at("10.0.0.3", 20880)) // The Recorder fails the test when it hears of it.
@@ -139,9 +121,9 @@ func cancelWatching(b *bench) {
 func cancelUnreachable(b *bench) {
 	b.Put(b.T, orders, at("10.0.0.1", 20880))
 	r := b.start()
-	r.synced()
+	r.AwaitSynced()
 	b.relay.Cut()
-	r.halt()
+	r.Halt()
 }
 
 func twoRuns(b *bench) {
@@ -150,10 +132,10 @@ func twoRuns(b *bench) {
 		b.Put(b.T, stock, at(a, 20881))
 	}
 	one := b.start()
-	one.synced()
-	one.halt()
+	one.AwaitSynced()
+	one.Halt()
 	other := b.start()
-	if diff := cmp.Diff(one.State().Services, other.synced().Services); diff != "" {
+	if diff := cmp.Diff(one.State().Services, other.AwaitSynced().Services); diff != "" {
 		b.T.Errorf("(-first +second)\n%s", diff)
 	}
 }
@@ -183,8 +165,7 @@ func badCredentials(b *bench) {
 	var log safeBuffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r := b.startWith(SourceOptions{Addr: b.relay.Addr(), BadCredentials: true, Logger: logger})
-	state := r.wait("failed run", func(State) bool { return len(r.errors()) > 0 })
-	err := r.errors()[0]
+	state, err := r.AwaitError()
 	if !errors.Is(err, source.ErrUnauthorized) {
 		b.T.Errorf("error %v, want source.ErrUnauthorized", err)
 	}

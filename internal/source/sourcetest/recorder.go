@@ -169,6 +169,11 @@ func (s *runSink) call(what string, ref model.Ref, do func(*Recorder)) {
 		r.t.Errorf("%s(%+v): source is not %q", what, ref, r.id)
 	}
 	do(r)
+	r.tell()
+}
+
+// tell wakes those who wait. The caller has the lock.
+func (r *Recorder) tell() {
 	close(r.changed)
 	r.changed = make(chan struct{})
 }

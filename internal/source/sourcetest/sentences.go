@@ -60,37 +60,37 @@ func namesEverything(b *bench) {
 	b.Put(b.T, orders, at("10.0.0.2", 20880))
 	b.Put(b.T, stock, at("10.0.0.1", 20881))
 	r := b.start()
-	state := r.synced()
+	state := r.AwaitSynced()
 	if !has(orders, "10.0.0.1:20880", "10.0.0.2:20880")(state) || !has(stock, "10.0.0.1:20881")(state) || len(state.Services) != 2 {
 		b.T.Errorf("at Synced: %s", state)
 	}
 	b.Put(b.T, billing, at("10.0.0.3", 1))
-	if state = r.wait("new service", has(billing, "10.0.0.3:1")); state.Synced != state.Runs {
+	if state = r.Await("new service", has(billing, "10.0.0.3:1")); state.Synced != state.Runs {
 		b.T.Errorf("Synced is not once a run: %s", state)
 	}
 }
 
 func emptySyncs(b *bench) {
 	r := b.start()
-	if state := r.synced(); len(state.Services) != 0 || len(state.Skipped) != 0 {
+	if state := r.AwaitSynced(); len(state.Services) != 0 || len(state.Skipped) != 0 {
 		b.T.Errorf("an empty registry gave %s", state)
 	}
 	b.Put(b.T, orders, at("10.0.0.1", 20880))
-	r.wait("first service ever", has(orders, "10.0.0.1:20880"))
+	r.Await("first service ever", has(orders, "10.0.0.1:20880"))
 }
 
 func instanceComesAndGoes(b *bench) {
 	b.Put(b.T, orders, at("10.0.0.1", 20880))
 	b.Put(b.T, stock, at("10.0.0.9", 20880))
 	r := b.start()
-	r.synced()
+	r.AwaitSynced()
 	b.Put(b.T, orders, at("10.0.0.2", 20880))
-	r.wait("second instance", has(orders, "10.0.0.1:20880", "10.0.0.2:20880"))
+	r.Await("second instance", has(orders, "10.0.0.1:20880", "10.0.0.2:20880"))
 	b.Put(b.T, orders, at("10.0.0.2", 20880)) // Again, as after a restart.
 	b.Put(b.T, orders, at("10.0.0.3", 20880))
-	r.wait("third instance", has(orders, "10.0.0.1:20880", "10.0.0.2:20880", "10.0.0.3:20880"))
+	r.Await("third instance", has(orders, "10.0.0.1:20880", "10.0.0.2:20880", "10.0.0.3:20880"))
 	b.Remove(b.T, orders, at("10.0.0.1", 20880))
-	state := r.wait("removal", has(orders, "10.0.0.2:20880", "10.0.0.3:20880"))
+	state := r.Await("removal", has(orders, "10.0.0.2:20880", "10.0.0.3:20880"))
 	if !has(stock, "10.0.0.9:20880")(state) {
 		b.T.Errorf("another service changed: %s", state)
 	}
@@ -100,26 +100,26 @@ func lastInstanceGoes(b *bench) {
 	b.Put(b.T, orders, at("10.0.0.1", 20880))
 	b.Put(b.T, stock, at("10.0.0.9", 20880))
 	r := b.start()
-	r.synced()
+	r.AwaitSynced()
 	b.Remove(b.T, orders, at("10.0.0.1", 20880))
-	if state := r.wait("last removal", has(orders)); !has(stock, "10.0.0.9:20880")(state) {
+	if state := r.Await("last removal", has(orders)); !has(stock, "10.0.0.9:20880")(state) {
 		b.T.Errorf("another service changed: %s", state)
 	}
 	b.Put(b.T, orders, at("10.0.0.2", 20880))
-	r.wait("return", has(orders, "10.0.0.2:20880"))
+	r.Await("return", has(orders, "10.0.0.2:20880"))
 }
 
 func serviceGoes(b *bench) {
 	b.Put(b.T, orders, at("10.0.0.1", 20880))
 	b.Put(b.T, stock, at("10.0.0.9", 20880))
 	r := b.start()
-	r.synced()
+	r.AwaitSynced()
 	b.RemoveService(b.T, orders)
-	if state := r.wait("removal of the service", has(orders)); !has(stock, "10.0.0.9:20880")(state) {
+	if state := r.Await("removal of the service", has(orders)); !has(stock, "10.0.0.9:20880")(state) {
 		b.T.Errorf("another service changed: %s", state)
 	}
 	b.Put(b.T, orders, at("10.0.0.2", 20880))
-	r.wait("return", has(orders, "10.0.0.2:20880"))
+	r.Await("return", has(orders, "10.0.0.2:20880"))
 }
 
 // first returns a function that gives ok the first instance of orders.
@@ -136,13 +136,13 @@ func healthChanges(b *bench) {
 	down.Health = model.Disabled
 	b.Put(b.T, orders, down)
 	r := b.start()
-	if state := r.synced(); !first(func(i model.Instance) bool { return i.Health != model.Healthy })(state) {
+	if state := r.AwaitSynced(); !first(func(i model.Instance) bool { return i.Health != model.Healthy })(state) {
 		b.T.Errorf("the instance counts as healthy: %s", state)
 	}
 	b.Put(b.T, orders, inst)
-	r.wait("healthy instance", first(func(i model.Instance) bool { return i.Health == model.Healthy }))
+	r.Await("healthy instance", first(func(i model.Instance) bool { return i.Health == model.Healthy }))
 	b.Put(b.T, orders, down)
-	r.wait("draining instance", first(func(i model.Instance) bool { return i.Health != model.Healthy }))
+	r.Await("draining instance", first(func(i model.Instance) bool { return i.Health != model.Healthy }))
 }
 
 func weightSurvives(b *bench) {
@@ -150,10 +150,10 @@ func weightSurvives(b *bench) {
 	inst.Weight = 33
 	b.Put(b.T, orders, inst)
 	r := b.start()
-	r.wait("weight", first(func(i model.Instance) bool { return i.Weight == 33 }))
+	r.Await("weight", first(func(i model.Instance) bool { return i.Weight == 33 }))
 	inst.Weight = 0
 	b.Put(b.T, orders, inst)
-	r.wait("weight 0", first(func(i model.Instance) bool { return i.Weight == 0 }))
+	r.Await("weight 0", first(func(i model.Instance) bool { return i.Weight == 0 }))
 }
 
 func metadataSurvives(b *bench) {
@@ -171,17 +171,17 @@ func metadataSurvives(b *bench) {
 	}
 	inst.Metadata["odd"] = "a=1+2%25/ ü"
 	b.Put(b.T, orders, inst)
-	r.wait("metadata", first(contains))
+	r.Await("metadata", first(contains))
 	inst.Metadata = map[string]string{"plain": "v2"}
 	b.Put(b.T, orders, inst)
-	r.wait("changed metadata", first(contains))
+	r.Await("changed metadata", first(contains))
 }
 
 func localitySurvives(b *bench) {
 	inst := at("10.0.0.1", 20880)
 	inst.Locality = model.Locality{Region: "north", Zone: "b", Subzone: "7"}
 	b.Put(b.T, orders, inst)
-	b.start().wait("locality", first(func(i model.Instance) bool { return i.Locality == inst.Locality }))
+	b.start().Await("locality", first(func(i model.Instance) bool { return i.Locality == inst.Locality }))
 }
 
 func addresses(list ...string) func(*bench) {
@@ -191,7 +191,7 @@ func addresses(list ...string) func(*bench) {
 			b.Put(b.T, orders, at(a, 20880))
 			places = append(places, place(at(a, 20880)))
 		}
-		b.start().wait("addresses as they are", has(orders, places...))
+		b.start().Await("addresses as they are", has(orders, places...))
 	}
 }
 
@@ -200,7 +200,7 @@ func severalPorts(b *bench) {
 	inst.Ports = append(inst.Ports, model.Port{Protocol: "tri", Number: 50051})
 	b.Put(b.T, orders, inst)
 	b.Put(b.T, orders, at("10.0.0.2", 20880))
-	state := b.start().wait("two instances", has(orders, "10.0.0.1:20880", "10.0.0.2:20880"))
+	state := b.start().Await("two instances", has(orders, "10.0.0.1:20880", "10.0.0.2:20880"))
 	got := map[uint32]string{}
 	for _, i := range state.Service(orders).Instances {
 		if i.Address == inst.Address {
@@ -219,7 +219,7 @@ func badInstance(b *bench) {
 	b.CorruptInstance(b.T, orders)
 	b.Put(b.T, stock, at("10.0.0.9", 20880))
 	r := b.start()
-	state := r.synced()
+	state := r.AwaitSynced()
 	if !has(orders, "10.0.0.1:20880")(state) || !has(stock, "10.0.0.9:20880")(state) {
 		b.T.Errorf("a malformed instance did more than that: %s", state)
 	}
@@ -240,7 +240,7 @@ func badUnit(b *bench) {
 	b.Put(b.T, orders, at("10.0.0.1", 20880))
 	b.CorruptUnit(b.T)
 	r := b.start()
-	state := r.synced()
+	state := r.AwaitSynced()
 	if !has(orders, "10.0.0.1:20880")(state) || len(state.Skipped) != 1 {
 		b.T.Errorf("want one unit skipped and the other intact: %s", state)
 	}
@@ -248,7 +248,7 @@ func badUnit(b *bench) {
 
 func burst(b *bench) {
 	r := b.start()
-	r.synced()
+	r.AwaitSynced()
 	const services, instances = 50, 10
 	want := make(map[string][]string, services)
 	for i := range instances {
@@ -261,7 +261,7 @@ func burst(b *bench) {
 			}
 		}
 	}
-	r.wait("all of the burst", func(s State) bool {
+	r.Await("all of the burst", func(s State) bool {
 		got := make(map[string][]string, len(s.Services))
 		for _, svc := range s.Services {
 			got[svc.Ref.Name] = s.Addresses(svc.Ref.Name)

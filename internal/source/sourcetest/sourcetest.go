@@ -6,11 +6,9 @@
 package sourcetest
 
 import (
-	"context"
 	"log/slog"
 	"net"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -126,89 +124,15 @@ type bench struct {
 	relay    *Relay
 }
 
-// running is a source that is run again whenever Run returns an error, as the program does.
-type running struct {
-	*Recorder
-	t        *testing.T
-	patience time.Duration
-	stop     context.CancelFunc
-	done     chan struct{}
-
-	mu   sync.Mutex
-	errs []error
-}
-
 // start runs a source through the relay until the end of the test.
-func (b *bench) start() *running {
+func (b *bench) start() *Runs {
 	b.T.Helper()
 	return b.startWith(SourceOptions{Addr: b.relay.Addr(), Logger: slog.New(slog.DiscardHandler)})
 }
 
-func (b *bench) startWith(o SourceOptions) *running {
-	t := b.T
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	r := &running{Recorder: NewRecorder(t, ID), t: t, patience: b.patience, stop: cancel, done: make(chan struct{})}
-	src := b.New(o)
-	go func() {
-		defer close(r.done)
-		for ctx.Err() == nil {
-			sink, end := r.Begin()
-			err := src.Run(ctx, sink)
-			end()
-			if err != nil {
-				r.failed(err)
-			}
-			select {
-			case <-ctx.Done():
-			case <-time.After(100 * time.Millisecond): // What Supervise would wait, shorter.
-			}
-		}
-	}()
-	t.Cleanup(r.halt)
-	return r
-}
-
-func (r *running) failed(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.errs = append(r.errs, err)
-	r.Recorder.mu.Lock()
-	defer r.Recorder.mu.Unlock()
-	close(r.changed)
-	r.changed = make(chan struct{})
-}
-
-// errors returns what the runs have ended with so far.
-func (r *running) errors() []error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return append([]error(nil), r.errs...)
-}
-
-// halt ends the source, which has a second for it.
-func (r *running) halt() {
-	r.t.Helper()
-	r.stop()
-	select {
-	case <-r.done:
-	case <-time.After(time.Second):
-		r.t.Error("Run did not return within a second")
-		<-r.done
-	}
-	r.Check()
-}
-
-// wait waits for a state.
-func (r *running) wait(what string, ok func(State) bool) State {
-	r.t.Helper()
-	return r.Wait(r.t, what, r.patience, ok)
-}
-
-// synced waits for the first Synced.
-func (r *running) synced() State {
-	r.t.Helper()
-	return r.wait("Synced", func(s State) bool { return s.Synced > 0 })
+func (b *bench) startWith(o SourceOptions) *Runs {
+	b.T.Helper()
+	return Start(b.T, b.New(o), b.patience)
 }
 
 // at is an instance of protocol dubbo.

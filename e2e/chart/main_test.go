@@ -43,6 +43,8 @@ type scene struct {
 	client  dynamic.Interface
 	zk      *zktest.Server
 	listen  string
+	// registered counts the providers below the root of each Registry.
+	registered map[string]int
 	// installed and hooks are the objects of the chart.
 	installed, hooks []*unstructured.Unstructured
 }
@@ -62,7 +64,7 @@ func install(t *testing.T, values map[string]any) *scene {
 	kube := lab.StartKube(t)
 	s := &scene{
 		T: t, release: &release{Name: "registry-bridge", Namespace: home, Values: values}, program: program,
-		kube: kube, kubectl: kube.Kubectl(t), client: kube.Client(t), zk: zk,
+		kube: kube, kubectl: kube.Kubectl(t), client: kube.Client(t), zk: zk, registered: map[string]int{},
 	}
 	for _, namespace := range []string{home, shop} {
 		s.kubectl.Run(s, "create", "namespace", namespace)
@@ -159,6 +161,7 @@ func (s *scene) register(registry, address string) (node string) {
 	if err := s.zk.Create(node, nil); err != nil {
 		s.Fatal(err)
 	}
+	s.registered[registry]++
 	return node
 }
 
@@ -247,11 +250,11 @@ func (s *scene) collide(account, resource string, change func(turn int)) {
 	})
 }
 
-// published returns the resource versions of everything that proxies live from.
-func (s *scene) published() map[string]string {
+// versions returns the resource versions of all objects of some resources, in the namespace of the Registries.
+func (s *scene) versions(resources ...string) map[string]string {
 	s.Helper()
 	versions := map[string]string{}
-	for _, resource := range []string{"serviceentries", "workloadentries"} {
+	for _, resource := range resources {
 		list, err := s.objects(resource).List(s.Context(), metav1.ListOptions{})
 		if err != nil {
 			s.Fatal(err)

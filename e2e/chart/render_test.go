@@ -169,6 +169,24 @@ func TestDefinition(t *testing.T) {
 	}
 }
 
+// TestRegistriesOutliveVersions: Registries of the values are the same in the next version, so an upgrade does not write them.
+func TestRegistriesOutliveVersions(t *testing.T) {
+	registries := func(version string) []*unstructured.Unstructured {
+		r := &release{Name: "a", Namespace: "mesh", version: version, Values: map[string]any{"registries": []any{map[string]any{
+			"name": "consul", "spec": map[string]any{"source": map[string]any{"consul": map[string]any{"address": "http://consul:8500"}}},
+		}}}}
+		installed, _ := r.objects(t)
+		return slices.DeleteFunc(installed, func(u *unstructured.Unstructured) bool { return u.GetKind() != "Registry" })
+	}
+	this, next := registries(""), registries("99.0.0")
+	if len(this) != 1 {
+		t.Fatalf("%d Registries are rendered, want 1", len(this))
+	}
+	if diff := cmp.Diff(this, next); diff != "" {
+		t.Errorf("another version renders another Registry (-this +next):\n%s", diff)
+	}
+}
+
 // deployments is a cluster with these Deployments in it.
 type deployments struct{ client dynamic.Interface }
 

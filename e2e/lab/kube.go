@@ -36,12 +36,12 @@ const (
 // replicas are users like bridge, one for each replica of a bridge, so that the audit log tells them apart. Each user's token is its name.
 func replicas() []string { return []string{"replica-0", "replica-1", "replica-2"} }
 
-// auditPolicy lets the API server note who writes objects of Istio, and who holds a Lease; of service accounts, everything.
+// auditPolicy lets the API server note who writes objects of Istio and Registries, and who holds a Lease; of service accounts, everything.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
-- {level: Metadata, verbs: [create, update, patch, delete, deletecollection], resources: [{group: networking.istio.io}]}
+- {level: Metadata, verbs: [create, update, patch, delete, deletecollection], resources: [{group: networking.istio.io}, {group: registry-bridge.io}]}
 - {level: Metadata, verbs: [create, update, patch], resources: [{group: coordination.k8s.io, resources: [leases]}]}
 - {level: Metadata, userGroups: ["system:serviceaccounts"]}
 - {level: None}

@@ -34,12 +34,17 @@ func (s *scene) install() {
 		s.Cleanup(func() { i.uninstall(context.WithoutCancel(s.Context())) })
 	}
 	i.first()
-	never := i.resourceVersions(catalog)
+	i.cluster.Kubectl(i, "wait", "--namespace="+catalog, "registry/consul", "--timeout="+settleLimit.String(),
+		fmt.Sprintf("--for=jsonpath={.status.summary.published}=%d", len(i.inConsul)))
+	never, registry := i.resourceVersions(catalog), i.registryVersion("consul")
 	i.churned(func() {
 		i.upgrade("next", "upgrade", "--reuse-values", "--set=image.tag=next", "--set=log.level=debug", chart)
 		i.upgrade("test", "rollback")
 		i.deleted()
 		i.evicted()
+		if now := i.registryVersion("consul"); now != registry {
+			i.Errorf("a Registry in which nothing happens was written: its version was %s, and is %s", registry, now)
+		}
 		if s.cluster.Owned() {
 			i.disturbed()
 		}

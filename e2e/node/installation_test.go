@@ -209,6 +209,12 @@ func (i *installation) resourceVersions(namespace string) map[string]string {
 	return versions
 }
 
+// registryVersion returns the resource version of a Registry in the namespace catalog.
+func (i *installation) registryVersion(name string) string {
+	i.Helper()
+	return i.cluster.Kubectl(i, "get", "registry/"+name, "--namespace="+catalog, "--output=jsonpath={.metadata.resourceVersion}")
+}
+
 // judge lets the oracle judge all versions of all objects, and the audit log who wrote them.
 func (i *installation) judge() {
 	i.Helper()

@@ -63,10 +63,12 @@ func (s *scene) revive() {
 	}
 }
 
-// TestTakeOver says how long nobody leads, with the settings that are the default.
+// TestTakeOver says how long nobody leads, with the settings that are the default. The next leader has no news of the Registry, so it writes
+// none.
 func TestTakeOver(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, lease{15 * time.Second, 10 * time.Second, time.Second})
+	before := s.described()
 	for _, way := range []struct {
 		name  string
 		limit time.Duration
@@ -87,6 +89,10 @@ func TestTakeOver(t *testing.T) {
 		s.replicas[leader].Wait(t, settleLimit)
 		s.start(leader)
 		s.settle()
+		s.pass(quietTime)
+		if after := s.resourceVersion(); after != before {
+			t.Errorf("leader %s: the version of the Registry was %s, and now is %s", way.name, before, after)
+		}
 	}
 	s.judge()
 }

@@ -25,6 +25,8 @@ const (
 	settleLimit = 90 * time.Second
 	// churnInterval is the time between two changes in the registry.
 	churnInterval = 50 * time.Millisecond
+	// quietTime is how long a new leader is watched that has nothing to write.
+	quietTime = 5 * time.Second
 	// leads is what a replica says when it begins to lead, to its operator.
 	leads = "this replica leads now"
 )
@@ -40,6 +42,7 @@ func usual() providers.Population { return providers.Population{Interfaces: 25, 
 type scene struct {
 	t        *testing.T
 	kube     *lab.Kube
+	person   *lab.Kubectl
 	lease    lease
 	replicas map[string]*lab.Process
 	users    map[string]string
@@ -54,8 +57,8 @@ func newScene(t *testing.T, l lease) *scene {
 	t.Helper()
 	s := &scene{t: t, kube: lab.StartKube(t), lease: l, replicas: map[string]*lab.Process{}, journal: &oracle.Journal{}}
 	zookeeper := lab.StartZooKeeper(t, lab.ZooKeeperOptions{})
-	s.users = s.kube.Replicas(t)
-	person := s.kube.Kubectl(t)
+	s.users, s.person = s.kube.Replicas(t), s.kube.Kubectl(t)
+	person := s.person
 	person.DefineRegistries(t)
 	person.Run(t, "create", "clusterrolebinding", "bridges", "--clusterrole=cluster-admin", "--group=bridges")
 	person.Run(t, "create", "namespace", namespace)
@@ -143,6 +146,21 @@ func (s *scene) settle() {
 	s.journal.Agreed()
 }
 
+// described waits until the status of the Registry says how many endpoints are published, and returns the version of the Registry.
+func (s *scene) described() (resourceVersion string) {
+	s.t.Helper()
+	published, _ := s.recorder.Published()
+	s.person.Run(s.t, "-n", namespace, "wait", "registry/dubbo", "--timeout=60s",
+		fmt.Sprintf("--for=jsonpath={.status.summary.published}=%d", len(published)))
+	return s.resourceVersion()
+}
+
+// resourceVersion returns the version of the Registry.
+func (s *scene) resourceVersion() string {
+	s.t.Helper()
+	return s.person.Run(s.t, "-n", namespace, "get", "registry/dubbo", "--output=jsonpath={.metadata.resourceVersion}")
+}
+
 // churned runs what while instances come and go.
 func (s *scene) churned(what func()) {
 	s.t.Helper()
@@ -155,7 +173,7 @@ func (s *scene) pass(length time.Duration) {
 	lab.Pass(s.t, length)
 }
 
-// judge lets the oracle judge the objects, and the audit log who wrote them.
+// judge lets the oracle judge the objects, and the audit log which replica wrote them and the status of Registries.
 func (s *scene) judge() {
 	s.t.Helper()
 	until := time.Now()
@@ -169,11 +187,20 @@ func (s *scene) judge() {
 	}) {
 		s.t.Error(finding)
 	}
-	requests := s.kube.Audit(s.t, namespace)
+	requests := slices.DeleteFunc(s.kube.Audit(s.t, namespace), func(r audit.Request) bool { return s.users[r.User] == "" })
+	statuses := 0
+	for i := range requests {
+		if requests[i].Resource == "registries/status" {
+			statuses++
+		}
+	}
+	if statuses == 0 {
+		s.t.Error("the audit log does not say who writes the status of Registries")
+	}
 	for _, finding := range audit.Usurped(requests, s.lease.duration) {
 		s.t.Error(finding)
 	}
-	s.t.Logf("%d versions, %d requests in the audit log", len(versions), len(requests))
+	s.t.Logf("%d versions, %d requests of replicas in the audit log, %d of them write a status", len(versions), len(requests), statuses)
 }
 
 // signal sends a signal to a replica.

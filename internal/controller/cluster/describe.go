@@ -48,7 +48,7 @@ type Workloads struct {
 // maxExamples is how many things a message names; it says how many more there are.
 const maxExamples = 3
 
-// Describe returns the status of a Registry. Conditions that say what they said in the last status keep its time.
+// Describe returns the status of a Registry. Conditions and sources that are as they were in the last status keep its time.
 func Describe(f *Facts) v1alpha1.RegistryStatus {
 	seen := f.Registry.Seen
 	out := v1alpha1.RegistryStatus{
@@ -58,7 +58,7 @@ func Describe(f *Facts) v1alpha1.RegistryStatus {
 	}
 	if f.Report != nil {
 		out.Summary = summary(f.Report)
-		out.SetSources(sources(f.Report))
+		out.SetSources(sources(f.Report, seen.Status.Sources))
 	}
 	out.SetHolds(holds(f))
 	all := conditions(f)
@@ -263,12 +263,17 @@ func summary(r *status.Registry) v1alpha1.Summary {
 // count is a number as a status has it.
 func count(n int) int32 { return int32(min(n, 1<<31-1)) } //nolint:gosec // It is bounded.
 
-func sources(r *status.Registry) []v1alpha1.SourceStatus {
+// sources describes the sources. The engine only knows since when they are in a state in this process.
+func sources(r *status.Registry, last []v1alpha1.SourceStatus) []v1alpha1.SourceStatus {
 	out := make([]v1alpha1.SourceStatus, len(r.Sources))
 	for i := range r.Sources {
 		s := &r.Sources[i]
 		out[i] = v1alpha1.SourceStatus{
 			Name: s.Scope, State: v1alpha1.SourceState(s.State), LastChangeTime: stamp(s.Since), Message: s.Error,
+		}
+		same := func(l v1alpha1.SourceStatus) bool { return l.Name == out[i].Name && l.State == out[i].State }
+		if at := slices.IndexFunc(last, same); at >= 0 && last[at].LastChangeTime != nil {
+			out[i].LastChangeTime = last[at].LastChangeTime
 		}
 	}
 	return out

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -34,6 +35,8 @@ const (
 	countInterval = 15 * time.Second
 	// idleInterval is how long a state that stays the same is not looked at: what is known of pods is no part of it.
 	idleInterval = 5 * time.Second
+	// takeOverPatience is how long a new leader may leave the status of a Registry as the last one wrote it, while it reads the registry.
+	takeOverPatience = time.Minute
 )
 
 // Recorder records Events; the recorders of client-go implement it.
@@ -80,7 +83,8 @@ type glance struct {
 // written is the status that was last written of a Registry.
 type written struct {
 	status v1alpha1.RegistryStatus
-	at     time.Time
+	// at is when this process wrote it, the zero time when an earlier leader did. known is since when this process knows the Registry.
+	at, known time.Time
 	// failed says that the last attempt failed, which is logged once; released that the finalizer was taken away.
 	failed, released bool
 }
@@ -112,7 +116,7 @@ func (s *Statuses) Look(ctx context.Context) {
 		r := set.Registries[i]
 		last := s.written[r.Seen.UID]
 		if last == nil {
-			last = &written{status: r.Seen.Status}
+			last = &written{status: r.Seen.Status, known: now}
 		}
 		next[r.Seen.UID] = last
 		if r.Seen.DeletionTimestamp != nil && view.done(r.Seen) {
@@ -126,7 +130,12 @@ func (s *Statuses) Look(ctx context.Context) {
 		if s.Workloads != nil {
 			facts.Workloads = s.Workloads(r.Seen.Namespace)
 		}
-		s.write(ctx, last, r.Seen, Describe(facts))
+		next := Describe(facts)
+		if last.stays(facts, &next) {
+			s.seen.waiting = true
+			continue
+		}
+		s.write(ctx, last, r.Seen, next)
 	}
 	s.written = next
 }
@@ -154,6 +163,31 @@ func (s *Statuses) write(ctx context.Context, last *written, seen *v1alpha1.Regi
 	}
 	s.tell(seen, last.status.Conditions, next.Conditions)
 	last.status, last.at, last.failed = next, now, false
+}
+
+// stays reports whether a new leader has no news of a Registry: what the last leader wrote is about this generation, nothing has failed, and
+// all that is different is that the sources are being read. To write that, and a moment later that they have been, would change every
+// Registry twice at each upgrade.
+func (w *written) stays(f *Facts, next *v1alpha1.RegistryStatus) bool {
+	if !w.at.IsZero() || f.Now.Sub(w.known) >= takeOverPatience || w.status.ObservedGeneration != next.ObservedGeneration {
+		return false
+	}
+	before := meta.FindStatusCondition(w.status.Conditions, v1alpha1.ConditionReady)
+	ready := meta.FindStatusCondition(next.Conditions, v1alpha1.ConditionReady)
+	if before == nil || ready.Reason != string(reason.Pending) && ready.Reason != before.Reason {
+		return false
+	}
+	if f.Report == nil {
+		return true
+	}
+	reading := false
+	for i := range f.Report.Sources {
+		if f.Report.Sources[i].Error != "" {
+			return false
+		}
+		reading = reading || f.Report.Sources[i].State == string(v1alpha1.SourceListing)
+	}
+	return reading
 }
 
 // count counts a write of a status. One of a Registry that is gone meanwhile has not failed.

@@ -29,6 +29,7 @@ type api struct {
 	registry v1alpha1.Registry
 	fails    error
 	statuses int
+	status   runtime.ApplyConfiguration
 	patches  int
 	events   []string
 }
@@ -41,9 +42,21 @@ type subresource struct {
 
 func (a *api) Status() client.SubResourceWriter { return subresource{api: a} }
 
-func (a subresource) Apply(context.Context, runtime.ApplyConfiguration, ...client.SubResourceApplyOption) error {
+func (a subresource) Apply(_ context.Context, o runtime.ApplyConfiguration, _ ...client.SubResourceApplyOption) error {
 	a.api.statuses++
+	a.api.status = o
 	return a.api.fails
+}
+
+// written returns the status that was written last.
+func (a *api) written(t *testing.T) v1alpha1.RegistryStatus {
+	t.Helper()
+	u := a.status.(interface{ UnstructuredContent() map[string]any }) //nolint:errcheck // Nothing else is applied.
+	var r v1alpha1.Registry
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.UnstructuredContent(), &r); err != nil {
+		t.Fatal(err)
+	}
+	return r.Status
 }
 
 func (a *api) Get(_ context.Context, _ client.ObjectKey, into client.Object, _ ...client.GetOption) error {
@@ -101,7 +114,7 @@ func (d *desk) sees(instances int, edits ...func(*engine.State)) {
 			Policies: []plan.Policy{{Namespace: "shop", Name: "zk", Sources: []model.SourceID{id}, Deleted: deleted}},
 		},
 		Snapshot: model.Snapshot{Sources: []model.SourceServices{{ID: id, Services: []*model.Service{svc}}}},
-		Statuses: map[model.SourceID]model.Status{id: {Namespace: "shop", Registry: "zk", State: model.Synced}},
+		Statuses: map[model.SourceID]model.Status{id: {Namespace: "shop", Registry: "zk", State: model.Synced, Since: time.Now()}},
 	}
 	for _, edit := range edits {
 		edit(d.state)
@@ -148,6 +161,65 @@ func TestStatusIsWrittenWhenItChanges(t *testing.T) {
 		look(6, "it answers again")
 		look(6, "no news")
 	})
+}
+
+// TestTakeOverIsNoNews: a new leader says of a Registry what the last one said until it knows better, but not for ever.
+func TestTakeOverIsNoNews(t *testing.T) {
+	unread := func(s *engine.State) { *s = engine.State{} }
+	lists := func(s *engine.State) {
+		status := s.Statuses["zk.1"]
+		status.State = model.Listing
+		s.Statuses["zk.1"], s.Snapshot = status, model.Snapshot{}
+	}
+	refused := func(s *engine.State) {
+		lists(s)
+		status := s.Statuses["zk.1"]
+		status.Err, status.Cause = "refused", "Unreachable"
+		s.Statuses["zk.1"] = status
+	}
+	edited := func(d *desk) { d.set.Registries[0].Seen.Generation++ }
+	frozen := func(d *desk) { d.set.Freeze = &cluster.Freeze{} }
+	for _, tt := range []struct {
+		name string
+		// last is how it was when the last leader wrote, now is how it is for the new one at first, news what else has happened.
+		last, now []func(*engine.State)
+		news      func(*desk)
+		// written is how many statuses the new leader writes, wait how long it looks.
+		written int
+		wait    time.Duration
+	}{
+		{"nothing is planned yet", nil, []func(*engine.State){unread}, nil, 0, 30 * time.Second},
+		{"the registry is read", nil, []func(*engine.State){lists}, nil, 0, 50 * time.Second},
+		{"the registry is read for too long", nil, []func(*engine.State){lists}, nil, 1, 61 * time.Second},
+		{"nothing is planned for too long", nil, []func(*engine.State){unread}, nil, 1, 61 * time.Second},
+		{"the registry has been read", nil, nil, nil, 0, time.Hour},
+		{"the registry does not answer", nil, []func(*engine.State){refused}, nil, 1, time.Second},
+		{"it goes on not to answer", []func(*engine.State){refused}, []func(*engine.State){refused}, nil, 0, time.Hour},
+		{"somebody freezes", nil, []func(*engine.State){lists}, frozen, 1, time.Second},
+		{"somebody freezes before anything is planned", nil, []func(*engine.State){unread}, frozen, 0, time.Second},
+		{"the Registry is edited", nil, []func(*engine.State){lists}, edited, 1, time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				last := newDesk()
+				last.sees(3, tt.last...)
+				last.Look(t.Context())
+				<-time.After(time.Hour)
+				d := newDesk(func(r *v1alpha1.Registry) { r.Status = last.api.written(t) })
+				if tt.news != nil {
+					tt.news(d)
+				}
+				d.sees(3, tt.now...)
+				for begin := time.Now(); time.Since(begin) < tt.wait; {
+					d.Look(t.Context())
+					<-time.After(time.Second)
+				}
+				if d.api.statuses != tt.written {
+					t.Errorf("the new leader has written %d statuses in %s, want %d", d.api.statuses, tt.wait, tt.written)
+				}
+			})
+		})
+	}
 }
 
 func TestEventsTellOfChanges(t *testing.T) {

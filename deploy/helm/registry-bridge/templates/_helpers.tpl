@@ -63,16 +63,21 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: bridge
 {{- end }}
 
-{{- define "registry-bridge.labels" -}}
+{{/* Labels that are the same in each version of the chart: Registries have them, which an upgrade leaves as they are. */}}
+{{- define "registry-bridge.constantLabels" -}}
 app.kubernetes.io/name: {{ include "registry-bridge.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: registry-bridge
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{- define "registry-bridge.labels" -}}
+{{ include "registry-bridge.constantLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{/* Flags that say which Registries are read: those of run and leave alike. */}}

@@ -20,6 +20,11 @@ const (
 	// KindWorkloadEntry is one endpoint of a ServiceEntry in mode WorkloadEntries. Translate makes none: an output stores such a
 	// ServiceEntry in several objects, and joins them when it reads.
 	KindWorkloadEntry Kind = "WorkloadEntry"
+	// KindDestinationRule names the subsets of a host that calls with a tag are routed to.
+	KindDestinationRule Kind = "DestinationRule"
+	// KindEnvoyFilter is a table of Dubbo routes. Its key is that of TableKey: it lives where the consumers are, and is made of
+	// everything that they see on its port.
+	KindEnvoyFilter Kind = "EnvoyFilter"
 )
 
 // Labels and annotations of generated objects. They are constant over an object's life, because istiod answers a change of either
@@ -79,13 +84,15 @@ type Object struct {
 	Key         Key
 	Labels      map[string]string
 	Annotations map[string]string
-	// ServiceEntry is the spec of a KindServiceEntry, WorkloadEntry that of a KindWorkloadEntry. A later kind adds its own field beside
-	// them.
-	ServiceEntry  *ServiceEntry
-	WorkloadEntry *WorkloadEntry
+	// ServiceEntry is the spec of a KindServiceEntry, WorkloadEntry that of a KindWorkloadEntry, and so on: exactly one is there.
+	ServiceEntry    *ServiceEntry
+	WorkloadEntry   *WorkloadEntry
+	DestinationRule *DestinationRule
+	EnvoyFilter     *EnvoyFilter
 	// Origins are the services that the object was made of, sorted; nil for an object that was read from an output.
 	Origins []model.Ref
-	// Registries are the names of the Registries that contribute, in merge order; nil for an object read from an output.
+	// Registries are the names of the Registries that contribute, in merge order; nil for an object read from an output, and for a
+	// KindEnvoyFilter, which is of nobody's in particular: what it is made of are the hosts that it names.
 	Registries []string
 }
 

@@ -16,6 +16,10 @@ type Options struct {
 	Registries []*Registry
 	// Pods are the addresses that are pods with a sidecar; nil when nobody looks.
 	Pods *Pods
+	// RootNamespace is that of the mesh: what is in it is everybody's. Where it is empty, nothing is routed for the whole mesh.
+	RootNamespace string
+	// Foreign is what others have in the cluster.
+	Foreign *Foreign
 }
 
 // Registry is the compiled configuration of one Registry.

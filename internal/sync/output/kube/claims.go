@@ -96,8 +96,8 @@ func (c *claims) find(o *translate.Object) (owner types.NamespacedName, found bo
 
 // inView reports whether some namespace sees both of two objects, by their exportTo and their own namespaces.
 func inView(a []string, aNamespace string, b []string, bNamespace string) bool {
-	aAll, aSeen := viewers(a, aNamespace)
-	bAll, bSeen := viewers(b, bNamespace)
+	aAll, aSeen := translate.Viewers(a, aNamespace)
+	bAll, bSeen := translate.Viewers(b, bNamespace)
 	switch {
 	case aAll && bAll:
 		return true
@@ -107,24 +107,4 @@ func inView(a []string, aNamespace string, b []string, bNamespace string) bool {
 		return len(aSeen) > 0
 	}
 	return slices.ContainsFunc(aSeen, func(namespace string) bool { return slices.Contains(bSeen, namespace) })
-}
-
-// viewers returns the namespaces that see an object. Without exportTo everybody does, unless the mesh configuration says otherwise,
-// which we do not know.
-func viewers(exportTo []string, own string) (all bool, namespaces []string) {
-	if len(exportTo) == 0 {
-		return true, nil
-	}
-	for _, to := range exportTo {
-		switch to {
-		case "*":
-			return true, nil
-		case ".":
-			namespaces = append(namespaces, own)
-		case "~":
-		default:
-			namespaces = append(namespaces, to)
-		}
-	}
-	return false, namespaces
 }

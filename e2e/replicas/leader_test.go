@@ -2,6 +2,7 @@ package replicas_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -12,16 +13,19 @@ import (
 func TestLeader(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, short())
+	var killed, stopped []time.Duration
 	s.churned(func() {
 		for range *killCount {
 			s.pass(rand.N(time.Second))
 			leader := s.leader()
+			begin := time.Now()
 			s.replicas[leader].Kill()
 			s.follower(leader)
+			killed = append(killed, time.Since(begin).Round(time.Millisecond))
 			s.start(leader)
 		}
 		for range *killCount {
-			s.stopBeyondLease()
+			stopped = append(stopped, s.stopBeyondLease())
 		}
 		for range *restartCount {
 			s.pass(rand.N(time.Second))
@@ -37,20 +41,32 @@ func TestLeader(t *testing.T) {
 	})
 	s.settle()
 	s.judge()
+	for what, took := range map[string][]time.Duration{"killed": killed, "stopped": stopped} {
+		if len(took) == 0 {
+			continue
+		}
+		slices.Sort(took)
+		t.Logf("leader %s %d times, with a lease of %s: another one leads after %s to %s, in the median %s",
+			what, len(took), s.lease.duration, took[0], took[len(took)-1], took[len(took)/2])
+	}
 }
 
-// stopBeyondLease stops the leader's process for longer than its lease. When it goes on it must not write, and end.
-func (s *scene) stopBeyondLease() {
+// stopBeyondLease stops the leader's process for longer than its lease. When it goes on it must not write, and end. It returns after what
+// time another one led.
+func (s *scene) stopBeyondLease() time.Duration {
 	s.t.Helper()
 	s.pass(rand.N(time.Second))
 	leader := s.leader()
+	begin := time.Now()
 	s.signal(leader, syscall.SIGSTOP)
 	s.follower(leader)
+	took := time.Since(begin).Round(time.Millisecond)
 	s.signal(leader, syscall.SIGCONT)
 	if code := s.replicas[leader].Wait(s.t, settleLimit); code == 0 {
 		s.t.Errorf("%s lost the lease and ended as if nothing had happened:\n%s", leader, s.replicas[leader].Output())
 	}
 	s.start(leader)
+	return took
 }
 
 // revive starts replicas again that ended because they had lost their lease, as a cluster does.

@@ -32,6 +32,7 @@ import (
 
 	"github.com/registry-bridge/registry-bridge/api/v1alpha1"
 	"github.com/registry-bridge/registry-bridge/internal/sync/engine"
+	"github.com/registry-bridge/registry-bridge/internal/sync/output/kube"
 )
 
 // Defaults of Election. With them a leader that stops is followed within three seconds, and one that dies within LeaseDuration and two
@@ -116,7 +117,8 @@ func New(opts Options) (*Manager, error) {
 			}}},
 		}},
 		NewClient: func(config *rest.Config, options client.Options) (client.Client, error) {
-			c, err := client.New(config, options)
+			options.HTTPClient = nil // That of the caches is not fenced.
+			c, err := client.New(kube.Fenced(config, lease.Until), options)
 			return leased{Client: c, until: lease.Until}, err
 		},
 		LeaderElection:                      true,

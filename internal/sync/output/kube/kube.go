@@ -85,10 +85,12 @@ type Options struct {
 
 // Kube is an output.Output over an API server. One goroutine uses Live and Write while another one runs Run.
 type Kube struct {
-	opts     Options
-	log      *slog.Logger
-	http     *http.Client
+	opts Options
+	log  *slog.Logger
+	// clients are the connections: one for everything that is read, and one for objects, which ends with the lease.
+	clients  []*http.Client
 	rest     rest.Interface
+	objects  rest.Interface
 	dynamic  dynamic.Interface
 	metadata metadata.Interface
 	limiter  *rate.Limiter
@@ -127,12 +129,8 @@ func New(opts Options) (*Kube, error) {
 		config.UserAgent = FieldManager
 	}
 	noticeDeadConnections(config)
-	client, err := rest.HTTPClientFor(config)
-	if err != nil {
-		return nil, fmt.Errorf("configure the connection to the API server: %w", err)
-	}
 	k := &Kube{
-		opts: opts, log: opts.Logger, http: client,
+		opts: opts, log: opts.Logger,
 		limiter: rate.NewLimiter(rate.Limit(cmp.Or(opts.QPS, DefaultQPS)), cmp.Or(opts.Burst, DefaultBurst)), parallel: inFlight,
 		mirror:  newMirror(),
 		claims:  map[feedName]*claims{},
@@ -146,8 +144,13 @@ func New(opts Options) (*Kube, error) {
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
 	}
-	if k.rest, err = rest.RESTClientForConfigAndClient(config, client); err != nil {
-		return nil, fmt.Errorf("configure the connection to the API server: %w", err)
+	var err error
+	if k.rest, err = k.connect(config); err != nil {
+		return nil, err
+	}
+	client := k.clients[0]
+	if k.objects, err = k.connect(Fenced(config, k.until)); err != nil {
+		return nil, err
 	}
 	if k.dynamic, err = dynamic.NewForConfigAndClient(config, client); err != nil {
 		return nil, fmt.Errorf("configure the connection to the API server: %w", err)
@@ -156,6 +159,35 @@ func New(opts Options) (*Kube, error) {
 		return nil, fmt.Errorf("configure the connection to the API server: %w", err)
 	}
 	return k, nil
+}
+
+// connect opens a connection of its own. It does no I/O yet.
+func (k *Kube) connect(config *rest.Config) (rest.Interface, error) {
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("configure the connection to the API server: %w", err)
+	}
+	k.clients = append(k.clients, client)
+	r, err := rest.RESTClientForConfigAndClient(config, client)
+	if err != nil {
+		return nil, fmt.Errorf("configure the connection to the API server: %w", err)
+	}
+	return r, nil
+}
+
+// disconnect closes the connections that nothing is under way on.
+func (k *Kube) disconnect() {
+	for _, client := range k.clients {
+		client.CloseIdleConnections()
+	}
+}
+
+// until is Options.Until, a time that does not come when there is none.
+func (k *Kube) until() time.Time {
+	if k.opts.Until == nil {
+		return time.Now().Add(time.Hour)
+	}
+	return k.opts.Until()
 }
 
 // Changed implements output.Notifier.

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -33,9 +34,13 @@ func TestLeaseIsAskedBeforeEachRequest(t *testing.T) {
 	a := newAPI(t)
 	k := a.open(t)
 	k.parallel = 1
-	var asked atomic.Int32
+	var answered atomic.Int32
+	a.answer = func(http.ResponseWriter, *http.Request, map[string]any) bool {
+		answered.Add(1)
+		return false
+	}
 	k.opts.Until = func() time.Time {
-		if asked.Add(1) > 2 {
+		if answered.Load() == 2 {
 			return time.Time{}
 		}
 		return time.Now().Add(time.Hour)
@@ -43,6 +48,35 @@ func TestLeaseIsAskedBeforeEachRequest(t *testing.T) {
 	k.Write(t.Context(), create("a.acme", "b.acme", "c.acme"))
 	if len(a.bodies) != 2 {
 		t.Errorf("%d objects were sent, want the two of the time before the end", len(a.bodies))
+	}
+}
+
+// TestNothingIsSentAfterTheLook: a process may be stopped between the look at the lease and the system call, for longer than the lease.
+func TestNothingIsSentAfterTheLook(t *testing.T) {
+	for _, connected := range []bool{true, false} {
+		t.Run(fmt.Sprintf("connected %t", connected), func(t *testing.T) {
+			a := newAPI(t)
+			k := a.open(t)
+			sent := 0
+			if connected {
+				k.Write(t.Context(), create("a.acme"))
+				sent = len(a.bodies)
+			}
+			var looked atomic.Bool
+			k.opts.Until = func() time.Time {
+				if looked.Swap(true) {
+					return time.Now().Add(-time.Millisecond)
+				}
+				return time.Now().Add(time.Hour)
+			}
+			results := k.Write(t.Context(), create("b.acme"))
+			if len(results) != 1 || !errors.Is(results[0].Err, output.ErrOutput) {
+				t.Errorf("results are %+v", results)
+			}
+			if more := len(a.bodies) - sent; more > 0 {
+				t.Errorf("%d objects were sent", more)
+			}
+		})
 	}
 }
 

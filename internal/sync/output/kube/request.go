@@ -89,7 +89,7 @@ func (k *Kube) remove(ctx context.Context, c plan.Change) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", output.ErrRefused, err)
 	}
-	if _, err := k.do(ctx, k.rest.Delete().Body(body), c.Key); err != nil {
+	if _, err := k.do(ctx, k.objects.Delete().Body(body), c.Key); err != nil {
 		return err
 	}
 	k.mirror.forget(c.Key, uid)
@@ -143,7 +143,7 @@ func (k *Kube) patch(ctx context.Context, key translate.Key, fields map[string]a
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", output.ErrRefused, err)
 	}
-	request := k.rest.Patch(types.ApplyPatchType).Param("fieldManager", FieldManager).Param("force", "true").Body(body)
+	request := k.objects.Patch(types.ApplyPatchType).Param("fieldManager", FieldManager).Param("force", "true").Body(body)
 	return k.do(ctx, request, key)
 }
 
@@ -151,7 +151,7 @@ func (k *Kube) patch(ctx context.Context, key translate.Key, fields map[string]a
 // that somebody else has will not become free by itself.
 func (k *Kube) lookAgain(ctx context.Context, c plan.Change, conflict error) error {
 	k.limiter.Reserve() // It need not wait, but it counts.
-	there, err := k.do(ctx, k.rest.Get(), c.Key)
+	there, err := k.do(ctx, k.objects.Get(), c.Key)
 	switch {
 	case isGone(err) && c.Live != nil:
 		k.mirror.forget(c.Key, types.UID(c.Live.UID))
@@ -168,19 +168,16 @@ func (k *Kube) lookAgain(ctx context.Context, c plan.Change, conflict error) err
 }
 
 // errNotLeader is why nothing is sent by a process that does not own the objects now.
-var errNotLeader = fmt.Errorf("%w: the lease has run out, another replica may be the leader", output.ErrOutput)
+var errNotLeader = fmt.Errorf("%w: %w", output.ErrOutput, errLease)
 
 // do sends a request about one object and reads the answer. Nothing is sent twice, and nothing beyond Options.Until.
 func (k *Kube) do(ctx context.Context, request *rest.Request, key translate.Key) (*item, error) {
-	if k.opts.Until != nil {
-		until := k.opts.Until()
-		if !time.Now().Before(until) {
-			return nil, errNotLeader
-		}
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, until)
-		defer cancel()
+	until := k.until()
+	if !time.Now().Before(until) {
+		return nil, errNotLeader
 	}
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
 	served := k.served()
 	result := request.AbsPath("/apis", served.Group, served.Version, "namespaces", key.Namespace, resourceOf(key.Kind), key.Name).
 		MaxRetries(0).Do(ctx)

@@ -72,7 +72,7 @@ func quiet(ctx context.Context) context.Context { return klog.NewContext(ctx, lo
 // Run keeps the mirror up to date until ctx ends, and returns when all that it started has ended.
 func (k *Kube) Run(ctx context.Context) {
 	ctx = quiet(ctx)
-	defer k.http.CloseIdleConnections()
+	defer k.disconnect()
 	if !k.awaitServed(ctx) {
 		return
 	}

@@ -192,7 +192,7 @@ func TestServedVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer k.http.CloseIdleConnections()
+	defer k.disconnect()
 	if version, err := k.servedVersion(t.Context()); !errors.Is(err, errNotServed) {
 		t.Errorf("without ServiceEntries: %q, %v", version, err)
 	}

@@ -3,10 +3,7 @@ package lab
 import (
 	"context"
 	_ "embed"
-	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"path/filepath"
 )
 
@@ -95,38 +92,12 @@ func PrepareCluster(ctx context.Context, progress io.Writer) (*ClusterPrograms, 
 
 // fromDebian finds the programs that the distribution has. On a Debian machine and as root it installs what is missing.
 func (p *ClusterPrograms) fromDebian(ctx context.Context, progress io.Writer) error {
-	tools := []struct {
-		path           *string
-		name, packaged string
-	}{
+	var plugin string
+	return requirePrograms(ctx, progress, "what runs and connects containers", []packagedProgram{
 		{&p.Etcd, "etcd", "etcd-server"},
 		{&p.Runc, "runc", "runc"},
 		{&p.NFT, "nft", "nftables"},
 		{&p.IP, "ip", "iproute2"},
-	}
-	var missing []string
-	for _, tool := range tools {
-		if _, err := exec.LookPath(tool.name); err != nil {
-			missing = append(missing, tool.packaged)
-		}
-	}
-	if !isFile(filepath.Join(cniDir, "bridge")) {
-		missing = append(missing, "containernetworking-plugins")
-	}
-	if len(missing) > 0 {
-		if err := install(ctx, progress, "what runs and connects containers", missing...); err != nil {
-			return err
-		}
-	}
-	for _, tool := range tools {
-		path, err := exec.LookPath(tool.name)
-		if err != nil {
-			return fmt.Errorf("find what was installed: %w", err)
-		}
-		*tool.path = path
-	}
-	if _, err := os.Stat(filepath.Join(cniDir, "bridge")); err != nil {
-		return fmt.Errorf("find what was installed: %w", err)
-	}
-	return nil
+		{&plugin, filepath.Join(cniDir, "bridge"), "containernetworking-plugins"},
+	})
 }

@@ -1,7 +1,9 @@
 package lab
 
 import (
+	"cmp"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -55,26 +57,59 @@ type DubboOptions struct {
 	Settings map[string]string
 	// Properties are Java system properties.
 	Properties map[string]string
+	// IP is the address of the machine that it runs on, 127.0.0.1 when it is empty, and Prefix what starts a program there.
+	IP     string
+	Prefix []string
 }
+
+// dubboPort is where providers on machines of their own listen: Dubbo's default.
+const dubboPort = 20880
 
 // DubboProvider is a running provider of DubboInterface.
 type DubboProvider struct {
 	// Process may be stopped (it leaves the registry first) or killed (its node stays until its session has expired).
 	*Process
-	// Name is what its answers are signed with; Port is where it listens, on 127.0.0.1.
+	// Name is what its answers are signed with; Port is where it listens, on the address of its machine.
 	Name string
 	Port int
+
+	commands io.Writer
 }
 
-// StartDubboProvider starts a provider and waits until it is registered.
+// StartDubboProvider starts a provider and waits until it is registered. On a machine of its own it listens on Dubbo's default port. The
+// setting "name" is its name, which has its port otherwise.
 func StartDubboProvider(t testing.TB, options DubboOptions) *DubboProvider {
 	t.Helper()
-	port := FreePort(t)
-	name := "provider-" + strconv.Itoa(port)
-	args := append(options.jvm(t), "-Dlab.name="+name, "-Dlab.port="+strconv.Itoa(port), "demo.Provider")
-	provider := &DubboProvider{Process: StartProcess(t, "dubbo "+name, "java", args...), Name: name, Port: port}
+	port := dubboPort
+	if options.IP == "" {
+		port = FreePort(t)
+	}
+	name := cmp.Or(options.Settings["name"], "provider-"+strconv.Itoa(port))
+	command := options.java(t, "demo.Provider", "-Dlab.name="+name, "-Dlab.port="+strconv.Itoa(port))
+	process, commands := StartConsole(t, "dubbo "+name, command[0], command[1:]...)
+	provider := &DubboProvider{Process: process, Name: name, Port: port, commands: commands}
 	provider.AwaitOutput(t, dubboStartLimit, "PROVIDER READY")
 	return provider
+}
+
+// Export has the provider offer one more service on its port. Settings that are not named are those of the first.
+func (p *DubboProvider) Export(t testing.TB, settings map[string]string) {
+	t.Helper()
+	p.obey(t, "export"+words(settings))
+}
+
+// Offline has the provider leave the registry, and go on serving.
+func (p *DubboProvider) Offline(t testing.TB) {
+	t.Helper()
+	p.obey(t, "offline")
+}
+
+func (p *DubboProvider) obey(t testing.TB, command string) {
+	t.Helper()
+	if _, err := fmt.Fprintln(p.commands, command); err != nil {
+		t.Fatalf("tell %s: %v", p.Name, err)
+	}
+	p.AwaitOutput(t, dubboStartLimit, "DID "+command+"\n")
 }
 
 // DubboCalls is what a consumer saw.
@@ -87,7 +122,8 @@ type DubboCalls struct {
 // CallDubbo runs a consumer until it has made its calls (the setting "count", 1 by default).
 func CallDubbo(t testing.TB, options DubboOptions) DubboCalls {
 	t.Helper()
-	consumer := StartProcess(t, "dubbo consumer", "java", append(options.jvm(t), "demo.Consumer")...)
+	command := options.java(t, "demo.Consumer")
+	consumer := StartProcess(t, "dubbo consumer", command[0], command[1:]...)
 	code := consumer.Wait(t, dubboCallLimit)
 	calls, err := parseDubboCalls(consumer.Output())
 	if err != nil {
@@ -96,8 +132,8 @@ func CallDubbo(t testing.TB, options DubboOptions) DubboCalls {
 	return calls
 }
 
-// doneLine is the last line of Consumer.java.
-var doneLine = regexp.MustCompile(`(?m)^DONE ok=(\d+) bad=(\d+) .*by=\{(.*)\}$`)
+// doneLine is the last line of Calls.java.
+var doneLine = regexp.MustCompile(`(?m)^DONE \S+ ok=(\d+) bad=(\d+) .*by=\{(.*)\}$`)
 
 func parseDubboCalls(output string) (DubboCalls, error) {
 	match := doneLine.FindStringSubmatch(output)
@@ -114,6 +150,12 @@ func parseDubboCalls(output string) (DubboCalls, error) {
 		}
 	}
 	return calls, nil
+}
+
+// java returns how a class is run, with further arguments for the machine.
+func (o DubboOptions) java(t testing.TB, class string, more ...string) []string {
+	t.Helper()
+	return slices.Concat(o.Prefix, []string{"java"}, o.jvm(t), more, []string{class})
 }
 
 // jvm returns the arguments of java, but for the main class.
@@ -141,9 +183,9 @@ func (o DubboOptions) jvm(t testing.TB) []string {
 		// Providers register the address of a network card, and consumers replace 127.0.0.1 by it, unless there is none and
 		// the machine's own name is 127.0.0.1.
 		"-Ddubbo.network.interface.ignored=.*",
-		"-Djdk.net.hosts.file="+hostsFile(t),
+		"-Djdk.net.hosts.file="+hostsFile(t, cmp.Or(o.IP, "127.0.0.1")),
 	)
-	for _, setting := range [][2]string{{"registry", o.Registry}, {"group", o.Group}, {"version", o.ServiceVersion}} {
+	for _, setting := range [][2]string{{"registry", o.Registry}, {"group", o.Group}, {"version", o.ServiceVersion}, {"host", o.IP}} {
 		if setting[1] != "" {
 			args = append(args, "-Dlab."+setting[0]+"="+setting[1])
 		}
@@ -158,15 +200,15 @@ func (o DubboOptions) jvm(t testing.TB) []string {
 	return append(args, "-cp", Classpath(t, ProjectDubbo(version)))
 }
 
-// hostsFile writes a hosts file for one JVM, in which the machine's own name is 127.0.0.1.
-func hostsFile(t testing.TB) string {
+// hostsFile writes a hosts file for one JVM, in which the machine's own name has an address.
+func hostsFile(t testing.TB, address string) string {
 	t.Helper()
 	hostname, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)
 	}
 	name := filepath.Join(t.TempDir(), "hosts")
-	if err := os.WriteFile(name, []byte("127.0.0.1 localhost "+hostname+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(name, []byte("127.0.0.1 localhost\n"+address+" "+hostname+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return name

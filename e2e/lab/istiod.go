@@ -77,7 +77,23 @@ func StartIstiod(t testing.TB, k *Kube, options IstiodOptions) *Istiod {
 		"--tlsCertFile", certificates.ServerKeyAndCert, "--tlsKeyFile", certificates.ServerKey, "--caCertFile", certificates.CA)
 	i.Start(t)
 	i.installWebhook(t, k, certificates.CA)
+	if options.Envoy {
+		i.disableTLS(t, k)
+	}
 	return i
+}
+
+// disableTLS has no proxy of the mesh wait for certificates, without which its inbound listener does not start, nor any other.
+func (i *Istiod) disableTLS(t testing.TB, k *Kube) {
+	t.Helper()
+	policy := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication", "metadata": map[string]any{"name": "default"},
+		"spec": map[string]any{"mtls": map[string]any{"mode": "DISABLE"}},
+	}}
+	resource := schema.GroupVersionResource{Group: "security.istio.io", Version: "v1", Resource: "peerauthentications"}
+	if _, err := k.Client(t).Resource(resource).Namespace(istioNamespace).Create(t.Context(), policy, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Start starts istiod again after Stop or Kill, and waits until it is ready.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os/exec"
 	"strings"
 	"sync"
@@ -30,6 +31,25 @@ type Process struct {
 // StartProcess starts a program. The name is for the log.
 func StartProcess(t testing.TB, name, program string, args ...string) *Process {
 	t.Helper()
+	p := newProcess(t, name, program, args)
+	p.start(t)
+	return p
+}
+
+// StartConsole starts a program that is told what to do on its standard input, which it returns.
+func StartConsole(t testing.TB, name, program string, args ...string) (*Process, io.WriteCloser) {
+	t.Helper()
+	p := newProcess(t, name, program, args)
+	input, err := p.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.start(t)
+	return p, input
+}
+
+func newProcess(t testing.TB, name, program string, args []string) *Process {
+	t.Helper()
 	// Not t.Context, which ends before the cleanups run: what was started last is to be stopped first.
 	ctx := context.WithoutCancel(t.Context())
 	p := &Process{
@@ -41,8 +61,14 @@ func StartProcess(t testing.TB, name, program string, args ...string) *Process {
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	p.cmd.SysProcAttr = processGroup()
+	return p
+}
+
+// start starts the program, until the end of the test.
+func (p *Process) start(t testing.TB) {
+	t.Helper()
 	if err := p.cmd.Start(); err != nil {
-		t.Fatalf("start %s: %v", name, err)
+		t.Fatalf("start %s: %v", p.name, err)
 	}
 	go func() {
 		_ = p.cmd.Wait() // How it ended is in cmd.ProcessState.
@@ -51,10 +77,9 @@ func StartProcess(t testing.TB, name, program string, args ...string) *Process {
 	t.Cleanup(func() {
 		p.Kill()
 		if t.Failed() {
-			t.Logf("end of the output of %s (%v):\n%s", name, p.cmd.ProcessState, p.output.tail(logTail))
+			t.Logf("end of the output of %s (%v):\n%s", p.name, p.cmd.ProcessState, p.output.tail(logTail))
 		}
 	})
-	return p
 }
 
 // Stop asks the process to end (SIGTERM) and waits until it did.
@@ -102,6 +127,9 @@ func (p *Process) Pid() int { return p.cmd.Process.Pid }
 // Output returns what the process has written so far, standard output and error together.
 func (p *Process) Output() string { return p.output.String() }
 
+// OutputFrom returns what the process has written behind the first offset bytes.
+func (p *Process) OutputFrom(offset int) string { return p.output.from(offset) }
+
 // AwaitOutput waits until the process has written text, and fails at once when it has ended without.
 func (p *Process) AwaitOutput(t testing.TB, limit time.Duration, text string) {
 	t.Helper()
@@ -148,6 +176,12 @@ func (b *outputBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.data.String()
+}
+
+func (b *outputBuffer) from(offset int) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return string(b.data.Bytes()[offset:])
 }
 
 func (b *outputBuffer) tail(lines int) string {

@@ -7,21 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/registry-bridge/registry-bridge/e2e/lab"
 )
-
-// leaveOut says what to do on a machine where no cluster can run.
-const leaveOut = "`make e2e CLUSTER=off` leaves out the suites that need one"
-
-// checkUser finds out whether this user may make a cluster, before anything is built.
-func checkUser() error {
-	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
-		return fmt.Errorf("a cluster needs Linux and root, and this is user %d on %s; %s", os.Geteuid(), runtime.GOOS, leaveOut)
-	}
-	return nil
-}
 
 // checkMachine finds out whether the kernel has what a cluster needs, and whether another cluster is in the way, and says all that is
 // missing at once.
@@ -44,7 +34,7 @@ func (h *host) checkMachine(ctx context.Context) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return fmt.Errorf("a cluster cannot run on this machine (%s). It needs\n%w", leaveOut, errors.Join(missing...))
+	return fmt.Errorf("a cluster cannot run on this machine (%s). It needs\n%w", lab.LeaveOut, errors.Join(missing...))
 }
 
 func checkCgroups(context.Context) error {

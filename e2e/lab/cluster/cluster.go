@@ -69,7 +69,7 @@ type Cluster struct {
 // fails when anything is left behind. A test starts one and shares it with its subtests.
 func Start(t testing.TB) *Cluster {
 	t.Helper()
-	if err := checkUser(); err != nil {
+	if err := lab.CheckRoot("a cluster"); err != nil {
 		t.Fatal(err)
 	}
 	programs, err := lab.PrepareCluster(t.Context(), os.Stderr)

@@ -38,14 +38,19 @@ func (e *Envoy) Stats(ctx context.Context, pattern *regexp.Regexp) (map[string]u
 	return values, nil
 }
 
-// Stat returns a counter or gauge, 0 when there is none of this name.
-func (e *Envoy) Stat(t testing.TB, name string) uint64 {
+// Connections returns how many connections to the endpoints of a cluster were made.
+func (e *Envoy) Connections(t testing.TB, cluster string) uint64 {
 	t.Helper()
-	values, err := e.Stats(t.Context(), regexp.MustCompile("^"+regexp.QuoteMeta(name)+"$"))
+	// The semicolon ends the name in statistics when istiod has rewritten that.
+	values, err := e.Stats(t.Context(), regexp.MustCompile(`^cluster\.`+regexp.QuoteMeta(cluster)+`;?\.upstream_cx_total$`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return values[name]
+	var sum uint64
+	for _, value := range values {
+		sum += value
+	}
+	return sum
 }
 
 // Dubbo returns what the Dubbo filters of all ports count together: "request", "request_decoding_error", "response_success", ….

@@ -41,6 +41,9 @@ func prepare() error {
 	if _, err := lab.PrepareEnvoy(ctx, os.Stderr); err != nil {
 		return err
 	}
+	if _, err := lab.PrepareNetwork(ctx, os.Stderr); err != nil {
+		return err
+	}
 	_, err := lab.PrepareCluster(ctx, os.Stderr)
 	return err
 }

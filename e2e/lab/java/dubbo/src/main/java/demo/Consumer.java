@@ -1,84 +1,95 @@
 package demo;
 
-import java.util.Arrays;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.TreeMap;
 import org.apache.dubbo.config.ReferenceConfig;
+import org.apache.dubbo.config.RegistryConfig;
 import org.apache.dubbo.config.bootstrap.DubboBootstrap;
-import org.apache.dubbo.rpc.RpcContext;
 
 /**
  * A consumer of GreetingService. Settings (each -Dlab.KEY=VALUE): registry, root, username, password, application, or url
- * (dubbo://HOST:PORT, direct); group, version, tag, serialization, prefer-serialization, timeout (ms), retries, connections, count,
- * interval (ms), method (greet, echo, fail), size (of echo), attachments (k=v,k2=v2).
+ * (PROTOCOL://HOST:PORT, direct); interface, group, version, serialization, prefer-serialization, timeout (ms), retries, connections,
+ * heartbeat (ms), oneway (a method), parameters (k=v,k2=v2), and those of Calls.
  *
- * <p>Prints a line for each failed call and at last "DONE ok=N bad=N p50us=N p99us=N by={provider=calls, …}"; exits with 1 when a
- * call failed.
+ * <p>Without the setting "console" it makes one series of calls, and exits with 1 when one failed. With it, it obeys commands on
+ * standard input, and keeps its references from one to the next:
+ *
+ * <pre>
+ * start ID key=value ...    starts a series of calls; settings that are not named are those of the program
+ * stop ID                   ends it
+ * </pre>
  */
 public final class Consumer {
-    private Consumer() {}
+    private final Settings settings;
+    private final RegistryConfig registry;
+    private final Map<String, GreetingService> services = new HashMap<>();
+    private final Map<String, Calls> series = new HashMap<>();
+
+    private Consumer(Settings settings) {
+        this.settings = settings;
+        this.registry = settings.registry();
+    }
 
     public static void main(String[] args) throws Exception {
-        ReferenceConfig<GreetingService> reference = new ReferenceConfig<>();
-        reference.setInterface(GreetingService.class);
-        reference.setTimeout(Settings.number("timeout", 3000));
-        reference.setRetries(Settings.number("retries", 0));
-        Settings.with("url", reference::setUrl);
-        Settings.with("group", reference::setGroup);
-        Settings.with("version", reference::setVersion);
-        Settings.with("connections", n -> reference.setConnections(Integer.parseInt(n)));
-        Map<String, String> parameters = new LinkedHashMap<>();
-        Settings.with("serialization", name -> parameters.put("serialization", name));
-        Settings.with("prefer-serialization", names -> parameters.put("prefer.serialization", names));
-        if (!parameters.isEmpty()) {
-            reference.setParameters(parameters);
-        }
+        Consumer consumer = new Consumer(Settings.ofSystem());
         DubboBootstrap.getInstance()
-            .application(Settings.application("greeting-consumer"))
-            .registry(Settings.registry())
-            .reference(reference)
+            .application(consumer.settings.application("greeting-consumer"))
+            .registry(consumer.registry)
             .start();
-        System.exit(call(reference.get()) ? 0 : 1);
+        if (!consumer.settings.flag("console")) {
+            Calls calls = new Calls("0", consumer.settings, consumer.service(consumer.settings));
+            calls.run();
+            System.exit(calls.allGood() ? 0 : 1);
+        }
+        System.out.println("CONSUMER READY");
+        consumer.obey();
     }
 
-    private static boolean call(GreetingService service) throws InterruptedException {
-        int count = Settings.number("count", 1);
-        int interval = Settings.number("interval", 0);
-        long[] latencies = new long[count];
-        Map<String, Integer> by = new TreeMap<>();
-        int bad = 0;
-        for (int i = 0; i < count; i++) {
-            long start = System.nanoTime();
-            try {
-                by.merge(once(service, i), 1, Integer::sum);
-            } catch (RuntimeException e) {
-                bad++;
-                System.out.println("ERR " + e.getClass().getName() + ": " + String.valueOf(e.getMessage()).split("\n")[0]);
-            }
-            latencies[i] = (System.nanoTime() - start) / 1000;
-            if (interval > 0 && i < count - 1) {
-                Thread.sleep(interval);
+    private void obey() throws IOException {
+        BufferedReader commands = new BufferedReader(new InputStreamReader(System.in));
+        for (String line = commands.readLine(); line != null; line = commands.readLine()) {
+            String[] words = line.split(" ");
+            switch (words[0]) {
+                case "start":
+                    Settings all = settings.with(words, 2);
+                    Calls calls = new Calls(words[1], all, service(all));
+                    series.put(words[1], calls);
+                    new Thread(calls, "calls-" + words[1]).start();
+                    break;
+                case "stop":
+                    series.remove(words[1]).stop();
+                    break;
+                default:
+                    throw new IOException("unknown command: " + line);
             }
         }
-        Arrays.sort(latencies);
-        System.out.println("DONE ok=" + (count - bad) + " bad=" + bad + " p50us=" + latencies[count / 2]
-            + " p99us=" + latencies[(int) (count * 0.99)] + " by=" + by);
-        return bad == 0;
     }
 
-    /** Makes one call and returns the name of the provider that answered, where the method tells it. */
-    private static String once(GreetingService service, int i) {
-        // getContext is the one spelling that Dubbo 2.7 and 3 share.
-        Settings.map("attachments").forEach((key, value) -> RpcContext.getContext().setAttachment(key, value));
-        Settings.with("tag", tag -> RpcContext.getContext().setAttachment("dubbo.tag", tag));
-        switch (Settings.text("method", "greet")) {
-            case "echo":
-                return "echo " + service.echo("x".repeat(Settings.number("size", 1))).length();
-            case "fail":
-                return "fail " + service.fail(1);
-            default:
-                return service.greet("n" + i).replaceAll(".* from ", "");
-        }
+    /** Returns the one reference of these settings. */
+    private GreetingService service(Settings all) {
+        ReferenceConfig<GreetingService> reference = new ReferenceConfig<>();
+        reference.setRegistry(registry);
+        reference.setInterface(all.service());
+        reference.setCheck(false);
+        reference.setTimeout(all.number("timeout", 3000));
+        reference.setRetries(all.number("retries", 0));
+        all.use("url", reference::setUrl);
+        all.use("group", reference::setGroup);
+        all.use("version", reference::setVersion);
+        all.use("protocol", reference::setProtocol);
+        all.use("connections", n -> reference.setConnections(Integer.parseInt(n)));
+        Map<String, String> parameters = new LinkedHashMap<>(all.map("parameters"));
+        all.use("serialization", name -> parameters.put("serialization", name));
+        all.use("prefer-serialization", names -> parameters.put("prefer.serialization", names));
+        all.use("heartbeat", period -> parameters.put("heartbeat", period));
+        all.use("oneway", method -> parameters.put(method + ".return", "false"));
+        reference.setParameters(parameters);
+        String key = String.join(" ", all.service().getName(), all.text("url", ""), all.text("group", ""), all.text("version", ""),
+            all.text("timeout", ""), all.text("retries", ""), all.text("connections", ""), parameters.toString());
+        return services.computeIfAbsent(key, missing -> reference.get());
     }
 }

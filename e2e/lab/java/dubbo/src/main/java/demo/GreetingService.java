@@ -10,4 +10,7 @@ public interface GreetingService {
 
     /** Throws a business exception when code is positive. */
     int fail(int code);
+
+    /** Answers with nothing; the provider prints "NOTED text". */
+    void note(String text);
 }

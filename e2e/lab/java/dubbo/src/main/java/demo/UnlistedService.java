@@ -1,0 +1,4 @@
+package demo;
+
+/** Another interface with the same methods. */
+public interface UnlistedService extends GreetingService {}

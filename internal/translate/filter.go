@@ -22,12 +22,32 @@ const LabelDubboTag = "registry-bridge.io/dubbo-tag"
 // other call where its consumer sent it, is always rendered and not among Routes, so an empty table passes everything through.
 type EnvoyFilter struct {
 	Port uint32
+	// Mesh says that the table is everybody's: it is in the root namespace. Where a namespace has a table of its own for a port, that
+	// replaces this one there.
+	Mesh bool
+	// Part is WholeTable in every table that should exist. An output stores a table that is too large for one object in several.
+	Part TablePart
 	// Routes is sorted by DubboRoute.Compare, with each service once. It may be empty.
 	Routes []DubboRoute
 	// Unknown is empty in every table that should exist. In one that was read from an output it says what was found that is not of our
 	// making, so that the table differs from every table that should exist.
 	Unknown string
 }
+
+// TablePart is what an object has of a table.
+type TablePart string
+
+// The parts of a table.
+const (
+	// WholeTable is everything.
+	WholeTable TablePart = ""
+	// TableBase puts an empty table in the place of what the listener had.
+	TableBase TablePart = "base"
+	// TableRoutes adds routes to a table that is there.
+	TableRoutes TablePart = "routes"
+	// TableRest adds the last route, behind all others.
+	TableRest TablePart = "rest"
+)
 
 // DubboRoute is what happens to the calls of one service. Interface, Group and Version are as calls have them on the wire; a call without
 // a group or a version belongs to the route that has none, and to no other.
@@ -115,7 +135,7 @@ func (r *DubboRoute) Targets(yield func(DubboTarget) bool) {
 
 // Same reports whether both tables do the same.
 func (f *EnvoyFilter) Same(o *EnvoyFilter) bool {
-	return f.Port == o.Port && f.Unknown == o.Unknown &&
+	return f.Port == o.Port && f.Mesh == o.Mesh && f.Part == o.Part && f.Unknown == o.Unknown &&
 		slices.EqualFunc(f.Routes, o.Routes, func(a, b DubboRoute) bool { return a.Same(&b) })
 }
 

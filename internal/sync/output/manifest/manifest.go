@@ -1,7 +1,8 @@
-// Package manifest converts objects to and from the form that Kubernetes and istiod read: a networking.istio.io/v1 ServiceEntry or
-// WorkloadEntry, as typed value, unstructured map or YAML. A ServiceEntry in mode WorkloadEntries is converted without its endpoints; package
-// pieces makes WorkloadEntries of those. Nothing volatile is ever rendered (no status, no timestamps), so the same object gives the
-// same bytes, and reading back what was rendered gives the same object.
+// Package manifest converts objects to and from the form that Kubernetes and istiod read: a networking.istio.io/v1 ServiceEntry,
+// WorkloadEntry or DestinationRule, or a networking.istio.io/v1alpha3 EnvoyFilter, as unstructured map or YAML, the first two as typed
+// values too. A ServiceEntry in mode WorkloadEntries is converted without its endpoints; package pieces makes WorkloadEntries of those, and
+// several EnvoyFilters of a table that is too large for one. Nothing volatile is ever rendered (no status, no timestamps), so the same
+// object gives the same bytes, and reading back what was rendered gives the same object.
 package manifest
 
 import (
@@ -18,7 +19,7 @@ import (
 	"github.com/registry-bridge/registry-bridge/internal/translate"
 )
 
-// APIVersion is the version in which objects are rendered. Any version of the group is read: their specs are equal.
+// APIVersion is the version in which objects are rendered, but for EnvoyFilters. Any version of the group is read: their specs are equal.
 const APIVersion = group + "/v1"
 
 const group = "networking.istio.io"
@@ -72,7 +73,11 @@ type endpoint struct {
 
 // YAML renders o as one YAML document.
 func YAML(o *translate.Object) ([]byte, error) {
-	text, err := yaml.Marshal(render(o))
+	d, err := render(o)
+	if err != nil {
+		return nil, err
+	}
+	text, err := yaml.Marshal(d)
 	if err != nil {
 		return nil, fmt.Errorf("render %s: %w", o.Key, err)
 	}
@@ -81,7 +86,11 @@ func YAML(o *translate.Object) ([]byte, error) {
 
 // Map renders o as Kubernetes clients hold unstructured objects: integers are int64.
 func Map(o *translate.Object) (map[string]any, error) {
-	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(render(o))
+	d, err := render(o)
+	if err != nil {
+		return nil, err
+	}
+	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(d)
 	if err != nil {
 		return nil, fmt.Errorf("render %s: %w", o.Key, err)
 	}
@@ -89,11 +98,16 @@ func Map(o *translate.Object) (map[string]any, error) {
 }
 
 // render returns the document of o.
-func render(o *translate.Object) any {
-	if o.Key.Kind == translate.KindWorkloadEntry {
-		return newWorkloadDocument(o)
+func render(o *translate.Object) (any, error) {
+	switch o.Key.Kind {
+	case translate.KindWorkloadEntry:
+		return newWorkloadDocument(o), nil
+	case translate.KindDestinationRule:
+		return newRuleDocument(o), nil
+	case translate.KindEnvoyFilter:
+		return newFilterDocument(o)
 	}
-	return newDocument(o)
+	return newDocument(o), nil
 }
 
 func newDocument(o *translate.Object) *document[spec] {
@@ -170,7 +184,7 @@ func addedLabels(labels map[string]string) string {
 }
 
 // ErrForeign says that a manifest is something else than an object that could be ours.
-var ErrForeign = errors.New("neither a ServiceEntry nor a WorkloadEntry")
+var ErrForeign = errors.New("no kind of object that is written")
 
 // ParseYAML reads one YAML document; see Parse.
 func ParseYAML(text []byte) (*translate.Object, error) {
@@ -183,17 +197,22 @@ func ParseYAML(text []byte) (*translate.Object, error) {
 
 // Parse takes from an unstructured manifest what is ours and ignores the rest: labels and annotations that somebody else added, and
 // fields that we do not set. A manifest with several hosts yields them joined by commas, so that it differs from every object that
-// we would write; so does any other selector of WorkloadEntries than ours. It does not look at the owner; the error wraps ErrForeign for
-// anything but a ServiceEntry or a WorkloadEntry.
+// we would write; so does any other selector of WorkloadEntries than ours, and an EnvoyFilter that is not exactly what we would write. It
+// does not look at the owner; the error wraps ErrForeign for every other kind of object.
 func Parse(m map[string]any) (*translate.Object, error) {
 	version, _ := m["apiVersion"].(string)
 	kind, _ := m["kind"].(string)
-	g, _, _ := strings.Cut(version, "/")
-	switch {
-	case g == group && kind == string(translate.KindServiceEntry):
-		return parseEntry(m)
-	case g == group && kind == string(translate.KindWorkloadEntry):
-		return parseWorkload(m)
+	if g, _, _ := strings.Cut(version, "/"); g == group {
+		switch translate.Kind(kind) {
+		case translate.KindServiceEntry:
+			return parseEntry(m)
+		case translate.KindWorkloadEntry:
+			return parseWorkload(m)
+		case translate.KindDestinationRule:
+			return parseRule(m)
+		case translate.KindEnvoyFilter:
+			return parseFilter(m)
+		}
 	}
 	return nil, fmt.Errorf("parse manifest of %q, kind %q: %w", version, kind, ErrForeign)
 }
@@ -227,8 +246,11 @@ func ownLabels(annotations map[string]string) []string {
 }
 
 func ownAnnotations(kind translate.Kind) []string {
-	if kind == translate.KindWorkloadEntry {
+	switch kind {
+	case translate.KindWorkloadEntry:
 		return []string{translate.AnnotationHost}
+	case translate.KindEnvoyFilter:
+		return nil
 	}
 	return []string{translate.AnnotationService, translate.AnnotationUnit, translate.AnnotationRegistry}
 }

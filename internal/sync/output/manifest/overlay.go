@@ -40,6 +40,9 @@ func Overlay(existing map[string]any, o *translate.Object) (map[string]any, erro
 
 	spec, oldSpec := child(ours, "spec"), child(existing, "spec")
 	newSpec := maps.Clone(oldSpec)
+	if o.Key.Kind == translate.KindEnvoyFilter {
+		newSpec = map[string]any{} // Whatever was added to it, a selector above all, changes what it does.
+	}
 	replace(newSpec, spec, specFields(o.Key.Kind))
 	if o.Key.Kind == translate.KindServiceEntry {
 		if len(live.ServiceEntry.SubjectAltNames) > 0 || len(o.ServiceEntry.SubjectAltNames) > 0 {
@@ -53,8 +56,13 @@ func Overlay(existing map[string]any, o *translate.Object) (map[string]any, erro
 
 // specFields are the fields of a spec that are ours.
 func specFields(kind translate.Kind) []string {
-	if kind == translate.KindWorkloadEntry {
+	switch kind {
+	case translate.KindWorkloadEntry:
 		return []string{"address", "ports", "labels", "network", "locality", "weight"}
+	case translate.KindDestinationRule:
+		return []string{"host", "subsets"}
+	case translate.KindEnvoyFilter:
+		return []string{"priority", "configPatches"}
 	}
 	return []string{"hosts", "addresses", "ports", "location", "resolution", "endpoints", "workloadSelector", "exportTo"}
 }

@@ -22,6 +22,9 @@ func Default(r *Registry) {
 	if s.Source.Consul != nil {
 		defaultConsul(s.Source.Consul)
 	}
+	if s.Source.Eureka != nil {
+		defaultEureka(s.Source.Eureka)
+	}
 	setDefault(&s.Services.Max, new(int32(10_000)))
 	setDefault(&s.Endpoints.Mode, EndpointsInline)
 	setDefault(&s.Endpoints.Hostnames, HostnamesReject)
@@ -67,6 +70,11 @@ func defaultConsul(c *Consul) {
 		setDefault(&c.TokenSecretRef.Key, "token")
 	}
 	defaultTLS(c.TLS)
+}
+
+func defaultEureka(e *Eureka) {
+	setDefault(&e.PollInterval, duration(30*time.Second))
+	defaultTLS(e.TLS)
 }
 
 func defaultTLS(t *TLS) {

@@ -65,6 +65,8 @@ func TestDefaultsAreThoseOfTheSchema(t *testing.T) {
 		"layouts":          `{source: {zookeeper: {servers: ["zk:2181"], layouts: [{root: /a}, {name: b, root: /b}]}}}`,
 		"consul":           `{source: {consul: {address: "https://consul:8501"}}}`,
 		"consul secure":    `{source: {consul: {address: "https://consul:8501", tokenSecretRef: {name: t}, tls: {caRef: {kind: ConfigMap, name: ca}}}}}`,
+		"eureka":           `{source: {eureka: {servers: [{url: "http://eureka:8761/eureka"}]}}}`,
+		"eureka secure":    `{source: {eureka: {servers: [{url: "https://eureka/eureka", authSecretRef: {name: e}}], tls: {caRef: {name: ca}}}}}`,
 		"objects":          `{source: {consul: {address: "http://c:8500"}}, services: {}, hosts: {}, endpoints: {}, dubbo: {}, output: {}, guards: {massRemoval: {}}}`,
 		"nulls":            `{source: {consul: {address: "http://c:8500"}}, mode: null, guards: null, output: {vipCIDR: null}, endpoints: {denyCIDRs: null}}`,
 		"set to nothing":   `{source: {consul: {address: "http://c:8500"}}, endpoints: {denyCIDRs: [], copyLabels: []}, output: {vipCIDR: ""}}`,

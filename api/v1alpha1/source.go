@@ -4,13 +4,15 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // Source is the registry to read. Exactly one member is set.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.zookeeper), has(self.consul)].exists_one(set, set)",message="needs exactly one registry, zookeeper or consul"
-// +kubebuilder:validation:XValidation:rule="has(self.zookeeper) == has(oldSelf.zookeeper) && has(self.consul) == has(oldSelf.consul)",message="which registry it is cannot be changed; create another Registry"
+// +kubebuilder:validation:XValidation:rule="[has(self.zookeeper), has(self.consul), has(self.eureka)].exists_one(set, set)",message="needs exactly one registry, e.g. zookeeper"
+// +kubebuilder:validation:XValidation:rule="has(self.zookeeper) == has(oldSelf.zookeeper) && has(self.consul) == has(oldSelf.consul) && has(self.eureka) == has(oldSelf.eureka)",message="which registry it is cannot be changed; create another Registry"
 type Source struct {
 	// Apache ZooKeeper.
 	ZooKeeper *ZooKeeper `json:"zookeeper,omitempty"`
 	// HashiCorp Consul.
 	Consul *Consul `json:"consul,omitempty"`
+	// Netflix Eureka, also as part of Spring Cloud.
+	Eureka *Eureka `json:"eureka,omitempty"`
 }
 
 // Consul says how to reach a datacenter of Consul and what to read in it. The bridge only reads.

@@ -34,6 +34,7 @@ const (
 const (
 	SourceTypeZooKeeper = "ZooKeeper"
 	SourceTypeConsul    = "Consul"
+	SourceTypeEureka    = "Eureka"
 )
 
 // NamingVersion is the version of the naming schemes that this program has.
@@ -197,6 +198,8 @@ func (s *Source) Type() string {
 		return SourceTypeZooKeeper
 	case s.Consul != nil:
 		return SourceTypeConsul
+	case s.Eureka != nil:
+		return SourceTypeEureka
 	}
 	return ""
 }

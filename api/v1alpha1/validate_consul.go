@@ -1,7 +1,6 @@
 package v1alpha1
 
 import (
-	"net/url"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -44,19 +43,12 @@ func validateConsul(c *Consul, path *field.Path) field.ErrorList {
 
 // consulAddressProblem says what is wrong with the address of an agent, empty for nothing.
 func consulAddressProblem(address string) string {
-	const hint = "needs to be a URL, e.g. https://consul:8501"
-	u, err := url.Parse(address)
-	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https":
-		return hint
-	case u.Hostname() == "":
-		return hint + ", with a host"
-	case u.User != nil:
-		return "must not hold credentials; the token goes into spec.source.consul.tokenSecretRef"
-	case u.RawQuery != "" || u.Fragment != "":
-		return hint + ", without anything behind the path"
-	case strings.HasSuffix(strings.TrimRight(u.Path, "/"), "/v1"):
-		return hint + ", without /v1"
+	const example = "https://consul:8501"
+	if problem := urlProblem(address, example, "the token goes into spec.source.consul.tokenSecretRef"); problem != "" {
+		return problem
+	}
+	if strings.HasSuffix(strings.TrimRight(address, "/"), "/v1") {
+		return "needs to be a URL, e.g. " + example + ", without /v1"
 	}
 	return ""
 }

@@ -2,6 +2,7 @@ package v1alpha1
 
 import (
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,17 +12,35 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// validateSource checks the union of registries. It is one function per member, so that a new registry adds a member and a function.
+// validateSource checks the union of registries: exactly one member, and that by a function of its own.
 func validateSource(s *Source, path *field.Path) field.ErrorList {
-	switch {
-	case s.ZooKeeper != nil && s.Consul != nil:
-		return field.ErrorList{field.Forbidden(path.Child("consul"), "stands beside zookeeper; each registry needs a Registry of its own")}
-	case s.ZooKeeper != nil:
-		return validateZooKeeper(s.ZooKeeper, path.Child("zookeeper"))
-	case s.Consul != nil:
-		return validateConsul(s.Consul, path.Child("consul"))
+	members := []member{
+		{"zookeeper", checkMember(s.ZooKeeper, validateZooKeeper)},
+		{"consul", checkMember(s.Consul, validateConsul)},
+		{"eureka", checkMember(s.Eureka, validateEureka)},
 	}
-	return field.ErrorList{field.Required(path, `needs exactly one registry, e.g. zookeeper: {servers: ["zk:2181"]}`)}
+	members = slices.DeleteFunc(members, func(m member) bool { return m.check == nil })
+	switch len(members) {
+	case 0:
+		return field.ErrorList{field.Required(path, `needs exactly one registry, e.g. zookeeper: {servers: ["zk:2181"]}`)}
+	case 1:
+		return members[0].check(path.Child(members[0].name))
+	}
+	return field.ErrorList{field.Forbidden(path.Child(members[1].name), "stands beside "+members[0].name+"; each registry needs a Registry of its own")}
+}
+
+// member is one registry of the union: its field, and what checks it.
+type member struct {
+	name  string
+	check func(*field.Path) field.ErrorList
+}
+
+// checkMember returns what checks a member that is set, and nil for one that is not.
+func checkMember[T any](set *T, validate func(*T, *field.Path) field.ErrorList) func(*field.Path) field.ErrorList {
+	if set == nil {
+		return nil
+	}
+	return func(path *field.Path) field.ErrorList { return validate(set, path) }
 }
 
 func validateZooKeeper(z *ZooKeeper, path *field.Path) field.ErrorList {

@@ -2,6 +2,7 @@ package v1alpha1
 
 import (
 	"net/netip"
+	"net/url"
 	"strings"
 	"unicode"
 
@@ -103,6 +104,24 @@ func cidrProblem(text string) string {
 	}
 	if prefix.Masked() != prefix {
 		return "has bits behind its prefix; write " + prefix.Masked().String()
+	}
+	return ""
+}
+
+// urlProblem says what is wrong with the URL of a registry, empty for nothing. The example is what is shown; secret says where credentials
+// go, which a URL must not hold.
+func urlProblem(address, example, secret string) string {
+	hint := "needs to be a URL, e.g. " + example
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https":
+		return hint
+	case u.Hostname() == "":
+		return hint + ", with a host"
+	case u.User != nil:
+		return "must not hold credentials; " + secret
+	case u.RawQuery != "" || u.Fragment != "":
+		return hint + ", without anything behind the path"
 	}
 	return ""
 }

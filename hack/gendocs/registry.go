@@ -38,6 +38,10 @@ func registryPage() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	eureka, err := os.ReadFile(root + "/internal/controller/file/testdata/valid/eureka.yaml")
+	if err != nil {
+		return "", err
+	}
 	schema, err := registrySchema()
 	if err != nil {
 		return "", err
@@ -57,6 +61,8 @@ func registryPage() (string, error) {
 	p.linef("```yaml\n%s```\n", everything)
 	p.linef("The source of Consul, with the same settings beside it:\n")
 	p.linef("```yaml\n%s```\n", consul)
+	p.linef("The source of Eureka, likewise:\n")
+	p.linef("```yaml\n%s```\n", eureka)
 	p.object(section{reflect.TypeFor[v1alpha1.RegistryStatus](), "status", nil, schema.Properties["status"]})
 	return strings.TrimRight(p.b.String(), "\n") + "\n", nil
 }
@@ -79,6 +85,7 @@ func defaults() (map[string]any, error) {
 	r := &v1alpha1.Registry{}
 	r.Spec.Source.ZooKeeper = &v1alpha1.ZooKeeper{TLS: &v1alpha1.TLS{CARef: &v1alpha1.ObjectKeyRef{}}}
 	r.Spec.Source.Consul = &v1alpha1.Consul{TokenSecretRef: &v1alpha1.SecretKeyRef{}, TLS: &v1alpha1.TLS{CARef: &v1alpha1.ObjectKeyRef{}}}
+	r.Spec.Source.Eureka = &v1alpha1.Eureka{TLS: &v1alpha1.TLS{CARef: &v1alpha1.ObjectKeyRef{}}}
 	v1alpha1.Default(r)
 	data, err := json.Marshal(r.Spec)
 	if err != nil {

@@ -50,7 +50,7 @@ spec: {source: {zookeeper: {servers: ["zk"]}}, mode: Off}
 		code     int
 		out, err string
 	}{
-		{"good", []string{"../../examples"}, cli.ExitOK, "valid: 2 Registries in 2 files\n", ""},
+		{"good", []string{"../../examples"}, cli.ExitOK, "valid: 3 Registries in 3 files\n", ""},
 		{"bad", []string{bad, "../../examples"}, cli.ExitError, "", lines(
 			bad+`:4: spec.mode: "Off": needs to be one of Active, Observe, Paused`,
 			bad+`:4: spec.source.zookeeper.servers[0]: "zk": needs host:port, e.g. zk:2181`,

@@ -27,6 +27,8 @@ type SourceSpec struct {
 	// nobody wants.
 	Consul   *v1alpha1.Consul
 	Services v1alpha1.Services
+	// Eureka is the configuration of a source of Eureka.
+	Eureka *v1alpha1.Eureka
 }
 
 // compiled is one Registry in the words of the packages that work with it.
@@ -63,6 +65,9 @@ func compile(r *v1alpha1.Registry) *compiled {
 	if consul := r.Spec.Source.Consul; consul != nil {
 		c.compileConsul(r, consul)
 	}
+	if eureka := r.Spec.Source.Eureka; eureka != nil {
+		c.compileEureka(r, eureka)
+	}
 	c.policy = compilePolicy(r, c.registry.Sources)
 	return c
 }
@@ -92,6 +97,16 @@ func (c *compiled) compileConsul(r *v1alpha1.Registry, consul *v1alpha1.Consul) 
 	services := v1alpha1.Services{Include: r.Spec.Services.Include, Exclude: r.Spec.Services.Exclude}
 	c.sources = append(c.sources, SourceSpec{ID: id, Namespace: r.Namespace, Registry: r.Name, Consul: &one, Services: services})
 	c.registry.Sources = append(c.registry.Sources, translate.Source{ID: id, Scope: cmp.Or(consul.Datacenter, "consul"), DefaultWeight: 1})
+}
+
+// compileEureka makes one source. A server has one registry, and all servers of a Registry have the same: whichever they are, it is the same
+// source. What speaks something else than HTTP says so, or a rule does.
+func (c *compiled) compileEureka(r *v1alpha1.Registry, eureka *v1alpha1.Eureka) {
+	c.registry.Type = "eureka"
+	c.registry.DefaultProtocol = translate.HTTP
+	id := model.NewSourceID(r.Namespace, r.Name, "eureka")
+	c.sources = append(c.sources, SourceSpec{ID: id, Namespace: r.Namespace, Registry: r.Name, Eureka: eureka})
+	c.registry.Sources = append(c.registry.Sources, translate.Source{ID: id, Scope: "eureka", DefaultWeight: 1})
 }
 
 func endpointMode(mode v1alpha1.EndpointMode) translate.EndpointMode {

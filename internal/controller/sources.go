@@ -25,8 +25,11 @@ type Sources struct {
 
 // New makes the source of a spec. It does no I/O: secrets are read at each connection.
 func (s Sources) New(spec SourceSpec) source.Source {
-	if spec.Consul != nil {
+	switch {
+	case spec.Consul != nil:
 		return s.newConsul(spec)
+	case spec.Eureka != nil:
+		return s.newEureka(spec)
 	}
 	return s.newZooKeeper(spec)
 }

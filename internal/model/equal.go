@@ -8,7 +8,7 @@ import (
 // Equal reports whether two services have the same content. What a registry sends again without a difference (heartbeats, listings) is
 // no change.
 func (s *Service) Equal(o *Service) bool {
-	return s.Ref == o.Ref && s.HealthUnknown == o.HealthUnknown &&
+	return s == o || s.Ref == o.Ref && s.HealthUnknown == o.HealthUnknown &&
 		maps.Equal(s.Metadata, o.Metadata) &&
 		slices.EqualFunc(s.Instances, o.Instances, Instance.equal)
 }

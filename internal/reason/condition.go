@@ -60,7 +60,7 @@ func Conditions() []Condition {
 		},
 		{
 			Type: "Hint", Abnormal: true, Summary: "A source works, and would work better with another configuration.",
-			True: []Reason{ConnectionLimit},
+			True: []Reason{ConnectionLimit, NoChangeFeed},
 		},
 	}
 }

@@ -192,5 +192,9 @@ func hints() []Info {
 			ConnectionLimit, Hint, "There are more services than connections to the registry, so services are asked in turn, and a change is seen later.",
 			"For Consul, use an https address: all queries share a few connections there (HTTP/2). Else select fewer services.",
 		},
+		{
+			NoChangeFeed, Hint, "The registry does not tell what has changed, so everything is read at each poll.",
+			"For Eureka, let the servers tell changes (eureka.server.disable-delta=false); or poll less often when it is much.",
+		},
 	}
 }

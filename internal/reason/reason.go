@@ -87,6 +87,7 @@ const (
 // What could be better about a source.
 const (
 	ConnectionLimit Reason = "ConnectionLimit"
+	NoChangeFeed    Reason = "NoChangeFeed"
 )
 
 // Why a condition has its status, where that is not one of the above.

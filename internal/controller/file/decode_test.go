@@ -77,6 +77,7 @@ spec: {source: {zookeeper: {servers: ["zk:2181"]}}}
 func TestEverythingSet(t *testing.T) {
 	spec := decodeValid(t, "everything.yaml").Spec
 	spec.Source.Consul = decodeValid(t, "consul.yaml").Spec.Source.Consul
+	spec.Source.Eureka = decodeValid(t, "eureka.yaml").Spec.Source.Eureka
 	unset(t, reflect.ValueOf(spec), "spec")
 }
 

@@ -207,7 +207,8 @@ func (d *decoder) bare() error {
 
 // add converts the instance that was read.
 func (d *decoder) add(records []record) ([]record, error) {
-	if d.instances++; d.instances > maxInstances {
+	d.instances++
+	if d.instances > maxInstances {
 		return nil, fmt.Errorf("%w: the answer has more than %d instances", source.ErrMalformed, maxInstances)
 	}
 	return append(records, d.convert.record()), nil

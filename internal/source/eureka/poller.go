@@ -121,7 +121,8 @@ func (p *poller) answered(ctx context.Context) {
 
 // failed decides whether to go on.
 func (p *poller) failed(ctx context.Context, err error, now time.Time) error {
-	if p.failures++; p.failures == 1 {
+	p.failures++
+	if p.failures == 1 {
 		p.since = now
 	}
 	if p.known == nil || now.Sub(p.since) > failingFor {
@@ -138,21 +139,27 @@ func (p *poller) failed(ctx context.Context, err error, now time.Time) error {
 
 // ask asks one server, for changes where that will do.
 func (p *poller) ask(ctx context.Context, s *server, now time.Time) error {
-	if !p.changesWillDo(s, now) {
-		return p.readAll(ctx, s, now)
-	}
-	done, err := p.readChanges(ctx, s, now)
-	var refusal *statusError
-	switch {
-	case errors.Is(err, errNoHash), errors.As(err, &refusal) && refusal.code < http.StatusInternalServerError && refusal.code != http.StatusUnauthorized:
-		p.noChanges = now.Add(fullEvery)
-	case err != nil:
-		return err
-	}
-	if done {
-		return nil
+	if p.changesWillDo(s, now) {
+		done, err := p.readChanges(ctx, s, now)
+		switch {
+		case err == nil && done:
+			return nil
+		case err == nil:
+		case !tellsNoChanges(err):
+			return err
+		default:
+			p.noChanges = now.Add(fullEvery)
+		}
 	}
 	return p.readAll(ctx, s, now)
+}
+
+// tellsNoChanges says whether an error of reading changes means that this server does not tell them: it may have been told not to, or be
+// something else that only answers like Eureka.
+func tellsNoChanges(err error) bool {
+	var refusal *statusError
+	return errors.Is(err, errNoHash) ||
+		errors.As(err, &refusal) && refusal.code < http.StatusInternalServerError && refusal.code != http.StatusUnauthorized
 }
 
 // changesWillDo says whether changes are enough to know everything.

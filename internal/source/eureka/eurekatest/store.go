@@ -160,11 +160,11 @@ func (s *store) hash() string {
 			counts[i.Status]++
 		}
 	}
-	text := ""
+	var text strings.Builder
 	for _, status := range []string{"DOWN", "OUT_OF_SERVICE", "STARTING", "UNKNOWN", "UP"} {
 		if counts[status] > 0 {
-			text += fmt.Sprintf("%s_%d_", status, counts[status])
+			fmt.Fprintf(&text, "%s_%d_", status, counts[status])
 		}
 	}
-	return text
+	return text.String()
 }

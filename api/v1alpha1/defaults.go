@@ -37,6 +37,8 @@ func Default(r *Registry) {
 	if len(s.Dubbo.DataPlanes) == 0 {
 		s.Dubbo.DataPlanes = []DataPlane{DataPlaneTCP}
 	}
+	setDefault(&s.Dubbo.Rollout.Stage, RolloutObserve)
+	setDefault(&s.Dubbo.TagRouting, TagRoutingDisabled)
 	setDefault(&s.Output.Location, MeshInternal)
 	setDefault(&s.Output.VIPCIDR, new(DefaultVIPCIDR))
 	g := &s.Guards

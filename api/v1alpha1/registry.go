@@ -273,22 +273,6 @@ type Hostnames string
 // HostnamesReject leaves them out and reports them.
 const HostnamesReject Hostnames = "Reject"
 
-// Dubbo configures how Dubbo services are rendered.
-type Dubbo struct {
-	// The data planes that calls go through. TCP gives every service a virtual IP of its own and forwards the bytes.
-	// +listType=set
-	// +kubebuilder:validation:MaxItems=8
-	// +kubebuilder:validation:items:Enum=TCP
-	// +default=["TCP"]
-	DataPlanes []DataPlane `json:"dataPlanes,omitempty"`
-}
-
-// DataPlane is a way to render Dubbo services.
-type DataPlane string
-
-// DataPlaneTCP forwards bytes.
-const DataPlaneTCP DataPlane = "TCP"
-
 // Output configures the written objects.
 type Output struct {
 	// The namespaces that see the hosts: "*" for all, "." for the Registry's own, "~" for none, or names. When it is not set, hosts are

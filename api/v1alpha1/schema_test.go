@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	kubejson "k8s.io/apimachinery/pkg/util/json"
 	"sigs.k8s.io/yaml"
 
 	"github.com/registry-bridge/registry-bridge/api/v1alpha1"
@@ -49,7 +50,7 @@ func object(t *testing.T, r *v1alpha1.Registry) map[string]any {
 		t.Fatal(err)
 	}
 	var m map[string]any
-	if err := yaml.Unmarshal(data, &m); err != nil {
+	if err := kubejson.Unmarshal(data, &m); err != nil { // It keeps integers what they are.
 		t.Fatal(err)
 	}
 	return m
@@ -153,7 +154,7 @@ func TestSchemaRefuses(t *testing.T) {
 		{"small VIP range", func(s *v1alpha1.RegistrySpec) { s.Output.VIPCIDR = new("240.0.0.0/24") }, "spec.output.vipCIDR", "/22"},
 		{"IPv6 VIP range", func(s *v1alpha1.RegistrySpec) { s.Output.VIPCIDR = new("fd00::/16") }, "spec.output.vipCIDR", "IPv4"},
 		{"all and one", func(s *v1alpha1.RegistrySpec) { s.Output.ExportTo = []string{"a", "*"} }, "spec.output.exportTo", "combined"},
-		{"data plane", func(s *v1alpha1.RegistrySpec) { s.Dubbo.DataPlanes = []v1alpha1.DataPlane{"Envoy"} }, "spec.dubbo.dataPlanes[0]", "TCP"},
+		{"data plane", func(s *v1alpha1.RegistrySpec) { s.Dubbo.DataPlanes = []v1alpha1.DataPlane{"MOSN"} }, "spec.dubbo.dataPlanes[0]", "TCP"},
 		{"rule twice", func(s *v1alpha1.RegistrySpec) {
 			rule.TLSMode = "istio"
 			s.Rules = []v1alpha1.Rule{rule, rule}

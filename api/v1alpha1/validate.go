@@ -28,10 +28,7 @@ func Validate(r *Registry) field.ErrorList {
 	errs = append(errs, validateHosts(&s.Hosts, spec.Child("hosts"))...)
 	errs = append(errs, validateRules(s.Rules, spec.Child("rules"))...)
 	errs = append(errs, validateEndpoints(&s.Endpoints, spec.Child("endpoints"))...)
-	for i, p := range s.Dubbo.DataPlanes {
-		errs = append(errs, oneOf(spec.Child("dubbo", "dataPlanes").Index(i), p, DataPlaneTCP)...)
-	}
-	errs = append(errs, unique(s.Dubbo.DataPlanes, spec.Child("dubbo", "dataPlanes"))...)
+	errs = append(errs, validateDubbo(&s.Dubbo, spec.Child("dubbo"))...)
 	errs = append(errs, validateOutput(&s.Output, spec.Child("output"))...)
 	errs = append(errs, validateGuards(&s.Guards, spec.Child("guards"))...)
 	return errs

@@ -61,7 +61,7 @@ func TestValidateReportsTheField(t *testing.T) {
 			r.Spec.Endpoints.CopyLabels = []string{"security.istio.io/tlsMode"}
 		}, "spec.endpoints.copyLabels[0]", "Istio"},
 		{"endpoint mode", func(r *v1alpha1.Registry) { r.Spec.Endpoints.Mode = "Pods" }, "spec.endpoints.mode", "WorkloadEntry"},
-		{"data plane", func(r *v1alpha1.Registry) { r.Spec.Dubbo.DataPlanes = []v1alpha1.DataPlane{"Envoy"} }, "spec.dubbo.dataPlanes[0]", "TCP"},
+		{"data plane", func(r *v1alpha1.Registry) { r.Spec.Dubbo.DataPlanes = []v1alpha1.DataPlane{"MOSN"} }, "spec.dubbo.dataPlanes[0]", "TCP"},
 		{"no grace", func(r *v1alpha1.Registry) { r.Spec.Guards.EmptyGrace = &metav1.Duration{} }, "spec.guards.emptyGrace", "at least 1s"},
 		{"negative", func(r *v1alpha1.Registry) {
 			r.Spec.Guards.MaxHold = &metav1.Duration{Duration: -time.Second}

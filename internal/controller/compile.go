@@ -57,6 +57,7 @@ func compile(r *v1alpha1.Registry) *compiled {
 			CopyLabels: r.Spec.Endpoints.CopyLabels,
 		},
 		Output:         compileOutput(r),
+		Dubbo:          compileDubbo(&r.Spec.Dubbo),
 		PublishWarning: true,
 	}
 	if z := r.Spec.Source.ZooKeeper; z != nil {
@@ -143,6 +144,36 @@ func compileOutput(r *v1alpha1.Registry) translate.Output {
 	}
 	if o.VIPCIDR != nil && *o.VIPCIDR != "" {
 		out.VIPs = netip.MustParsePrefix(*o.VIPCIDR)
+	}
+	return out
+}
+
+func compileDubbo(d *v1alpha1.Dubbo) translate.Dubbo {
+	if !slices.Contains(d.DataPlanes, v1alpha1.DataPlaneEnvoy) {
+		return translate.Dubbo{}
+	}
+	out := translate.Dubbo{
+		Envoy: true, Mesh: d.Consumers.Mesh, Namespaces: slices.Sorted(slices.Values(d.Consumers.Namespaces)),
+		ByTag: d.TagRouting == v1alpha1.TagRoutingEnabled,
+	}
+	switch d.Rollout.Stage {
+	case v1alpha1.RolloutListed:
+		out.Routes = matches(d.Rollout.Interfaces)
+	case v1alpha1.RolloutAll:
+		out.Routes = func(string) bool { return true }
+	}
+	for i := range d.Routes {
+		r := &d.Routes[i]
+		rule := translate.DubboRule{Name: r.Name, Interface: r.Interface, Group: r.Group, Version: r.Version}
+		if m := r.Method; m != nil {
+			rule.Method = translate.MethodMatch(*m)
+		}
+		for _, s := range r.Split {
+			share := translate.DubboShare{Group: s.Group, Version: s.Version, Tag: s.Tag}
+			share.Weight = uint32(s.Weight) //nolint:gosec // The validation keeps it between 0 and 10,000.
+			rule.Shares = append(rule.Shares, share)
+		}
+		out.Rules = append(out.Rules, rule)
 	}
 	return out
 }

@@ -39,6 +39,7 @@ type Registry struct {
 	Rules     []Rule
 	Endpoints Endpoints
 	Output    Output
+	Dubbo     Dubbo
 	// DefaultProtocol is used where neither a rule nor the instance says what it speaks; empty means TCP.
 	DefaultProtocol Protocol
 	// PublishWarning publishes instances in state Warning (default true, set by the configuration's defaults).
@@ -100,4 +101,39 @@ type Output struct {
 	VIPs netip.Prefix
 	// PortOverlap is how long a configured port change keeps the old port; enforced by the planner.
 	PortOverlap time.Duration
+}
+
+// Dubbo configures how calls in Dubbo's own protocol are carried. The zero value is data plane TCP.
+type Dubbo struct {
+	// Envoy has the sidecars of consumers route each call; nothing else of Dubbo matters without it.
+	Envoy bool
+	// Mesh says that everybody is a consumer; otherwise Namespaces, which is sorted, are those of the consumers.
+	Mesh       bool
+	Namespaces []string
+	// Routes says whether calls of a service are routed yet, by its original name; all others go where their consumers send them. Nil
+	// means none.
+	Routes func(original string) bool
+	// ByTag routes calls that carry a tag to providers that have it.
+	ByTag bool
+	// Rules are tried in order for calls whose tag, if any, no provider has.
+	Rules []DubboRule
+}
+
+// DubboRule sends calls of one interface to other providers than those of their own group and version.
+type DubboRule struct {
+	Name, Interface string
+	// Group and Version are nil where any will do, and empty for calls without.
+	Group, Version *string
+	Method         MethodMatch
+	// Shares are where the calls go.
+	Shares []DubboShare
+}
+
+// DubboShare is a service that gets some of the calls of a rule.
+type DubboShare struct {
+	// Group and Version are nil for those of the call.
+	Group, Version *string
+	// Tag is that of the providers; empty for those without where there are tags.
+	Tag    string
+	Weight uint32
 }

@@ -137,7 +137,9 @@ func TestTablesThatAreNotOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, edit := range map[string]func(spec map[string]any){
-		"a selector": func(spec map[string]any) { spec["workloadSelector"] = map[string]any{"labels": map[string]any{"a": "b"}} },
+		"a selector": func(spec map[string]any) {
+			spec["workloadSelector"] = map[string]any{"labels": map[string]any{"a": "b"}}
+		},
 		"no patches": func(spec map[string]any) { delete(spec, "configPatches") },
 		"two patches": func(spec map[string]any) {
 			if list, ok := spec["configPatches"].([]any); ok {

@@ -56,10 +56,14 @@ func defaultZooKeeper(z *ZooKeeper) {
 	}
 	for i := range z.Layouts {
 		l := &z.Layouts[i]
+		setDefault(&l.Name, "dubbo")
 		setDefault(&l.Type, LayoutDubboInterface)
 		if l.Type == LayoutDubboInterface {
-			setDefault(&l.Name, "dubbo")
 			setDefault(&l.Root, "/dubbo")
+		}
+		setDefault(&l.Root, "/services")
+		if l.Type == LayoutDubboApplication {
+			setDefault(&l.MetadataRoot, "/dubbo")
 		}
 	}
 	defaultTLS(z.TLS)

@@ -120,23 +120,36 @@ type ZooKeeperLayout struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +default="dubbo"
 	Name string `json:"name,omitempty"`
-	// How to read the nodes: DubboInterface is Apache Dubbo's registration of interfaces.
-	// +kubebuilder:validation:Enum=DubboInterface
+	// How to read the nodes: DubboInterface is Apache Dubbo's registration of interfaces, DubboApplication that of applications since
+	// Dubbo 3, which registers both unless told otherwise; SpringCloud is Spring Cloud ZooKeeper.
+	// +kubebuilder:validation:Enum=DubboInterface;DubboApplication;SpringCloud
 	// +default="DubboInterface"
 	Type ZooKeeperLayoutType `json:"type,omitempty"`
-	// The node under which the services are. The default is that of the type: /dubbo.
+	// The node under which the services are. The default is that of the type: /dubbo for DubboInterface, /services for the others, which
+	// can share it.
 	// Example: /dubbo-blue
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:validation:Pattern=`^(/[^/]+)+$`
-	// +default="/dubbo"
 	Root string `json:"root,omitempty"`
+	// The node under which Dubbo keeps the mapping and the metadata of applications, for DubboApplication. The default is /dubbo.
+	// Example: /dubbo-blue
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:Pattern=`^(/[^/]+)+$`
+	MetadataRoot string `json:"metadataRoot,omitempty"`
 }
 
 // ZooKeeperLayoutType says how nodes are read.
 type ZooKeeperLayoutType string
 
-// LayoutDubboInterface is Apache Dubbo's registration of interfaces: <root>/<interface>/providers/<URL>.
-const LayoutDubboInterface ZooKeeperLayoutType = "DubboInterface"
+// The layouts.
+const (
+	// LayoutDubboInterface is Apache Dubbo's registration of interfaces: <root>/<interface>/providers/<URL>.
+	LayoutDubboInterface ZooKeeperLayoutType = "DubboInterface"
+	// LayoutDubboApplication is Apache Dubbo's registration of applications: <root>/<application>/<host:port>.
+	LayoutDubboApplication ZooKeeperLayoutType = "DubboApplication"
+	// LayoutSpringCloud is that of Spring Cloud ZooKeeper: <root>/<application>/<id>.
+	LayoutSpringCloud ZooKeeperLayoutType = "SpringCloud"
+)
 
 // TLS configures the connection's encryption.
 type TLS struct {

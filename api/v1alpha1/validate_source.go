@@ -115,19 +115,29 @@ func serverProblem(server string) string {
 func validateLayouts(layouts []ZooKeeperLayout, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	names := make([]string, len(layouts))
-	roots := map[string]int{}
+	type place struct {
+		layout ZooKeeperLayoutType
+		root   string
+	}
+	places := map[place]int{}
 	for i := range layouts {
 		l, p := &layouts[i], path.Index(i)
 		names[i] = l.Name
 		if len(validation.IsDNS1123Label(l.Name)) > 0 {
 			errs = append(errs, field.Invalid(p.Child("name"), l.Name, "needs at most 63 lower-case letters, digits and '-', e.g. dubbo"))
 		}
-		errs = append(errs, oneOf(p.Child("type"), l.Type, LayoutDubboInterface)...)
+		errs = append(errs, oneOf(p.Child("type"), l.Type, LayoutDubboInterface, LayoutDubboApplication, LayoutSpringCloud)...)
 		errs = append(errs, validateNodePath(l.Root, p.Child("root"), "/dubbo")...)
-		if first, seen := roots[l.Root]; seen {
+		if first, seen := places[place{l.Type, l.Root}]; seen {
 			errs = append(errs, field.Invalid(p.Child("root"), l.Root, "is already read by "+path.Index(first).String()+"; remove one of them"))
 		} else {
-			roots[l.Root] = i
+			places[place{l.Type, l.Root}] = i
+		}
+		switch meta := p.Child("metadataRoot"); {
+		case l.Type == LayoutDubboApplication:
+			errs = append(errs, validateNodePath(l.MetadataRoot, meta, "/dubbo")...)
+		case l.MetadataRoot != "":
+			errs = append(errs, field.Forbidden(meta, "is for layouts of type DubboApplication only; remove it"))
 		}
 	}
 	return append(errs, uniqueNames(names, path)...)

@@ -156,7 +156,11 @@ func TestValidateZooKeeper(t *testing.T) {
 		{"relative root", func(z *v1alpha1.ZooKeeper) { z.Layouts[0].Root = "dubbo" }, "layouts[0].root", "/dubbo"},
 		{"dots in root", func(z *v1alpha1.ZooKeeper) { z.Layouts[0].Root = "/a/../b" }, "layouts[0].root", "between"},
 		{"control character", func(z *v1alpha1.ZooKeeper) { z.Layouts[0].Root = "/a\x00" }, "layouts[0].root", "refuses"},
-		{"layout type", func(z *v1alpha1.ZooKeeper) { z.Layouts[0].Type = "SpringCloud" }, "layouts[0].type", "DubboInterface"},
+		{"layout type", func(z *v1alpha1.ZooKeeper) { z.Layouts[0].Type = "Dubbo" }, "layouts[0].type", "DubboInterface"},
+		{"metadata of interfaces", func(z *v1alpha1.ZooKeeper) { z.Layouts[0].MetadataRoot = "/dubbo" }, "layouts[0].metadataRoot", "DubboApplication only"},
+		{"relative metadata", func(z *v1alpha1.ZooKeeper) {
+			z.Layouts[0].Type, z.Layouts[0].MetadataRoot = v1alpha1.LayoutDubboApplication, "dubbo"
+		}, "layouts[0].metadataRoot", "/dubbo"},
 		{"layout name", func(z *v1alpha1.ZooKeeper) { z.Layouts[0].Name = "A" }, "layouts[0].name", "lower-case"},
 		{"layout name twice", func(z *v1alpha1.ZooKeeper) {
 			z.Layouts = append(z.Layouts, z.Layouts[0])

@@ -163,7 +163,7 @@ func (s *scene) explain() {
 		"rbreg.spec.guards.massRemoval.maxPercent":   {"The guard trips when more than this share", "Example: 50"},
 		"registries.spec.mode":                       {"Observe only plans", "ENUM: Active Observe Paused"},
 		"registry.status":                            {"holdCount", "What the bridge has to say about it"},
-		"registry.spec.source.zookeeper.layouts":     {"DubboInterface", "The default is that of the type: /dubbo"},
+		"registry.spec.source.zookeeper.layouts":     {"DubboInterface", "The default is that of the type: /dubbo for DubboInterface"},
 		"registry.spec.source.consul.tokenSecretRef": {"-required-", "service:read and node:read"},
 	} {
 		out := strings.Join(strings.Fields(s.kubectl.Run(s, "explain", path)), " ")

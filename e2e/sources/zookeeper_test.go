@@ -27,16 +27,26 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestZooKeeperConformance(t *testing.T) {
 	t.Parallel()
-	conformance(t, lab.ZooKeeperOptions{})
+	conformance(t, lab.ZooKeeperOptions{}, zookeeper.DubboInterface)
 }
 
 func TestZooKeeperConformanceTLS(t *testing.T) {
 	t.Parallel()
-	conformance(t, lab.ZooKeeperOptions{TLS: true})
+	conformance(t, lab.ZooKeeperOptions{TLS: true}, zookeeper.DubboInterface)
+}
+
+func TestZooKeeperConformanceDubboApplication(t *testing.T) {
+	t.Parallel()
+	conformance(t, lab.ZooKeeperOptions{}, zookeeper.DubboApplication)
+}
+
+func TestZooKeeperConformanceSpringCloud(t *testing.T) {
+	t.Parallel()
+	conformance(t, lab.ZooKeeperOptions{}, zookeeper.SpringCloud)
 }
 
 // conformance runs the suite. Tests that leave the server alone share one, each with a root of its own.
-func conformance(t *testing.T, options lab.ZooKeeperOptions) {
+func conformance(t *testing.T, options lab.ZooKeeperOptions, layout zookeeper.Layout) {
 	t.Helper()
 	shared := lab.StartZooKeeper(t, options)
 	var roots atomic.Int32
@@ -47,9 +57,9 @@ func conformance(t *testing.T, options lab.ZooKeeperOptions) {
 			if alone {
 				server = lab.StartZooKeeper(t, options)
 			}
-			return fixtureOf(t, server, "/dubbo"+strconv.Itoa(int(roots.Add(1))))
+			return fixtureOf(t, server, layout, "/root"+strconv.Itoa(int(roots.Add(1))))
 		},
-		OptOut:   fixture.OptOut(),
+		OptOut:   fixture.OptOut(layout),
 		Patience: 20 * time.Second,
 		Parallel: true,
 	}.Run(t)
@@ -70,13 +80,14 @@ func clientTLS(files lab.Certificates) (*tls.Config, error) {
 }
 
 // fixtureOf wires a real server up for the suite.
-func fixtureOf(t *testing.T, server *lab.ZooKeeper, root string) *sourcetest.Fixture {
+func fixtureOf(t *testing.T, server *lab.ZooKeeper, layout zookeeper.Layout, root string) *sourcetest.Fixture {
 	t.Helper()
 	tree := &tree{}
 	tree.connect(t, server)
 	options := fixture.Options{
-		Addr: server.Addr,
-		Root: root,
+		Addr:   server.Addr,
+		Layout: layout,
+		Root:   root,
 		Restart: func(t *testing.T) {
 			t.Helper()
 			server.Restart(t)

@@ -77,14 +77,22 @@ func compile(r *v1alpha1.Registry) *compiled {
 // Neither other servers nor another name of the layout make it another source.
 func (c *compiled) compileZooKeeper(r *v1alpha1.Registry, z *v1alpha1.ZooKeeper) {
 	c.registry.Type = "zookeeper"
-	for _, layout := range z.Layouts {
+	// What Dubbo registers at both levels belongs to the interface level, which alone knows the rules about an instance.
+	order := []v1alpha1.ZooKeeperLayoutType{v1alpha1.LayoutDubboInterface, v1alpha1.LayoutDubboApplication, v1alpha1.LayoutSpringCloud}
+	layouts := slices.SortedFunc(slices.Values(z.Layouts), func(a, b v1alpha1.ZooKeeperLayout) int {
+		return cmp.Or(cmp.Compare(slices.Index(order, a.Type), slices.Index(order, b.Type)), cmp.Compare(a.Root, b.Root))
+	})
+	for _, layout := range layouts {
 		id := model.NewSourceID(r.Namespace, r.Name, "zookeeper/"+string(layout.Type)+z.Chroot+layout.Root)
 		one := *z
-		one.Layouts = []v1alpha1.ZooKeeperLayout{{Type: layout.Type, Root: layout.Root}}
+		one.Layouts = []v1alpha1.ZooKeeperLayout{{Type: layout.Type, Root: layout.Root, MetadataRoot: layout.MetadataRoot}}
 		c.sources = append(c.sources, SourceSpec{ID: id, Namespace: r.Namespace, Registry: r.Name, ZooKeeper: &one})
-		c.registry.Sources = append(c.registry.Sources, translate.Source{ID: id, Scope: layout.Name, Dubbo: true, DefaultWeight: 100})
+		src := translate.Source{ID: id, Scope: layout.Name, Dubbo: true, DefaultWeight: 100}
+		if layout.Type == v1alpha1.LayoutSpringCloud {
+			src.Dubbo, src.DefaultWeight = false, 1
+		}
+		c.registry.Sources = append(c.registry.Sources, src)
 	}
-	slices.SortFunc(c.registry.Sources, func(a, b translate.Source) int { return cmp.Compare(a.ID, b.ID) })
 }
 
 // compileConsul makes one source. Its scope is the datacenter, the partition and the namespace by their configured names: another

@@ -17,7 +17,9 @@ func (s Sources) newZooKeeper(spec SourceSpec) source.Source {
 		SourceID:       spec.ID,
 		Servers:        z.Servers,
 		Chroot:         z.Chroot,
+		Layout:         zookeeperLayout(z.Layouts[0].Type),
 		Root:           z.Layouts[0].Root,
+		MetadataRoot:   z.Layouts[0].MetadataRoot,
 		SessionTimeout: duration(z.SessionTimeout),
 	}
 	cfg.Logger = s.logger(spec)
@@ -36,6 +38,17 @@ func (s Sources) newZooKeeper(spec SourceSpec) source.Source {
 		cfg.TLS = func(ctx context.Context) (*tls.Config, error) { return s.tls(ctx, spec.Namespace, &t) }
 	}
 	return zookeeper.New(cfg)
+}
+
+func zookeeperLayout(t v1alpha1.ZooKeeperLayoutType) zookeeper.Layout {
+	switch t {
+	case v1alpha1.LayoutDubboApplication:
+		return zookeeper.DubboApplication
+	case v1alpha1.LayoutSpringCloud:
+		return zookeeper.SpringCloud
+	default:
+		return zookeeper.DubboInterface
+	}
 }
 
 func (s Sources) credentials(ctx context.Context, namespace string, ref v1alpha1.SecretRef) (user, password string, err error) {

@@ -97,6 +97,10 @@ func services() []Info {
 			UnsupportedProtocol, Drop, "The instance speaks a protocol that cannot be published.",
 			"Set the protocol by a rule when you know that it can be forwarded, for instance as TCP.",
 		},
+		{
+			InterfacesUnknown, Drop, "A Dubbo application is registered, but nothing says which interfaces the instance offers.",
+			"Set dubbo.application.metadata-type=remote at the provider, or have it register its interfaces, too, and read those.",
+		},
 	}
 }
 

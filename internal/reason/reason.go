@@ -55,6 +55,7 @@ const (
 	TooManyPorts        Reason = "TooManyPorts"
 	DuplicateEndpoint   Reason = "DuplicateEndpoint"
 	UnsupportedProtocol Reason = "UnsupportedProtocol"
+	InterfacesUnknown   Reason = "InterfacesUnknown"
 )
 
 // What is published differently from the registry's words.

@@ -27,7 +27,7 @@ type Registry struct {
 	Namespace, Name string
 	// Type is the member of the source union: "zookeeper", "consul", …. It selects the default host suffix and weight.
 	Type string
-	// Sources are the sources of the Registry, by ID, with the facts about their scope that translation needs.
+	// Sources are the sources of the Registry, in merge order, with the facts about their scope that translation needs.
 	Sources  []Source
 	Priority int
 

@@ -23,22 +23,31 @@ func serve(t *testing.T, version zktest.Version) *zktest.Server {
 	return s
 }
 
-// TestConformance runs the suite against every generation of servers.
-func TestConformance(t *testing.T) {
-	t.Parallel()
-	for name, version := range map[string]zktest.Version{"3.5": zktest.Before36, "3.6": zktest.V36, "3.9": zktest.V39} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			sourcetest.Suite{
-				Setup:    func(t *testing.T, _ bool) *sourcetest.Fixture { t.Helper(); return fake(t, version) },
-				OptOut:   fixture.OptOut(),
-				Parallel: true,
-			}.Run(t)
-		})
+// layouts are those that the suite runs with.
+func layouts() map[string]zookeeper.Layout {
+	return map[string]zookeeper.Layout{
+		"DubboInterface": zookeeper.DubboInterface, "DubboApplication": zookeeper.DubboApplication, "SpringCloud": zookeeper.SpringCloud,
 	}
 }
 
-func fake(t *testing.T, version zktest.Version) *sourcetest.Fixture {
+// TestConformance runs the suite with every layout against every generation of servers.
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	for layoutName, layout := range layouts() {
+		for name, version := range map[string]zktest.Version{"3.5": zktest.Before36, "3.6": zktest.V36, "3.9": zktest.V39} {
+			t.Run(layoutName+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				sourcetest.Suite{
+					Setup:    func(t *testing.T, _ bool) *sourcetest.Fixture { t.Helper(); return fake(t, version, layout) },
+					OptOut:   fixture.OptOut(layout),
+					Parallel: true,
+				}.Run(t)
+			})
+		}
+	}
+}
+
+func fake(t *testing.T, version zktest.Version, layout zookeeper.Layout) *sourcetest.Fixture {
 	t.Helper()
 	s := serve(t, version)
 	start := func(t *testing.T) {
@@ -48,7 +57,8 @@ func fake(t *testing.T, version zktest.Version) *sourcetest.Fixture {
 		}
 	}
 	return fixture.New(t, s, fixture.Options{
-		Addr: s.Addr(),
+		Addr:   s.Addr(),
+		Layout: layout,
 		Restart: func(t *testing.T) {
 			t.Helper()
 			s.Stop()
@@ -71,9 +81,11 @@ func TestOptOutsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for feature, reason := range fixture.OptOut() {
-		if row := "| " + string(feature) + " | " + reason + " |"; !strings.Contains(string(page), row) {
-			t.Errorf("docs/registries/zookeeper.md lacks the row %q", row)
+	for name, layout := range layouts() {
+		for feature, reason := range fixture.OptOut(layout) {
+			if row := "| " + name + " | " + string(feature) + " | " + reason + " |"; !strings.Contains(string(page), row) {
+				t.Errorf("docs/registries/zookeeper.md lacks the row %q", row)
+			}
 		}
 	}
 }

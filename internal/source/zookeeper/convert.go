@@ -65,6 +65,18 @@ func serviceKey(iface, group, version string) string {
 	return iface
 }
 
+// dubboMetadata returns the metadata of a service as a whole.
+func dubboMetadata(iface, group, version string) map[string]string {
+	meta := map[string]string{model.MetaDubboInterface: iface}
+	if group != "" {
+		meta[model.MetaDubboGroup] = group
+	}
+	if version != "" {
+		meta[model.MetaDubboVersion] = version
+	}
+	return meta
+}
+
 // assemble builds the services of a unit from its parsed providers; rules are in order.
 func assemble(unit model.Ref, providers []*provider, rules []*override) []*model.Service {
 	type key struct{ group, version string }
@@ -78,13 +90,7 @@ func assemble(unit model.Ref, providers []*provider, rules []*override) []*model
 		svc := &model.Service{
 			Ref:       model.Ref{Source: unit.Source, Unit: unit.Unit, Name: serviceKey(unit.Unit, k.group, k.version)},
 			Instances: instances(list, rules),
-			Metadata:  map[string]string{model.MetaDubboInterface: unit.Unit},
-		}
-		if k.group != "" {
-			svc.Metadata[model.MetaDubboGroup] = k.group
-		}
-		if k.version != "" {
-			svc.Metadata[model.MetaDubboVersion] = k.version
+			Metadata:  dubboMetadata(unit.Unit, k.group, k.version),
 		}
 		services = append(services, svc)
 	}

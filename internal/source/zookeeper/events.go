@@ -123,7 +123,7 @@ func (w *watcher) tellDue(now time.Time) {
 		if !u.complete() {
 			delete(w.dirty, u) // It is told when it has been read.
 		} else if isDue(tellAt(u), now) {
-			u.tell(w.cfg.SourceID, w.sink)
+			u.tell(w.ledger)
 			delete(w.dirty, u)
 		}
 	}
@@ -137,21 +137,15 @@ func (w *watcher) allRead(now time.Time) {
 	if w.caughtUp && !w.checking {
 		return
 	}
-	if w.checking && w.drift > 0 {
-		w.cfg.Logger.WarnContext(w.ctx, "a full listing found what the watches had missed", "nodes", w.drift)
-		if w.cfg.Drift != nil {
-			w.cfg.Drift(w.drift)
-		}
+	if w.checking {
+		w.cfg.tellDrift(w.ctx, w.drift)
 	}
 	if !w.caughtUp {
-		source.SetInterruption(w.sink, nil)
+		source.SetInterruption(w.ledger.sink, nil)
 	}
 	w.caughtUp, w.checking = true, false
 	w.relist = now.Add(jitter(w.cfg.Relist))
-	if !w.synced {
-		w.synced = true
-		w.sink.Synced()
-	}
+	w.ledger.sync()
 }
 
 // tellAt is when the changes of a dirty unit are told.

@@ -1,6 +1,7 @@
 package zookeeper
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -18,8 +19,22 @@ import (
 
 // Defaults of Config.
 const (
-	DefaultRoot   = "/dubbo"
-	DefaultRelist = 20 * time.Minute
+	DefaultRoot     = "/dubbo"
+	DefaultServices = "/services"
+	DefaultRelist   = 20 * time.Minute
+)
+
+// Layout is a way to register.
+type Layout uint8
+
+// The layouts.
+const (
+	// DubboInterface is the interface level of Dubbo 2 and 3.
+	DubboInterface Layout = iota
+	// DubboApplication is the application level of Dubbo 3.
+	DubboApplication
+	// SpringCloud is Spring Cloud ZooKeeper, and what else registers with Curator's service discovery.
+	SpringCloud
 )
 
 const (
@@ -42,8 +57,12 @@ type Config struct {
 	Servers []string
 	// Chroot is put before Root.
 	Chroot string
-	// Root is where the interface nodes are, DefaultRoot when empty.
+	// Layout is how services are registered.
+	Layout Layout
+	// Root is where the interface nodes or those of the applications are, DefaultRoot or DefaultServices when empty.
 	Root string
+	// MetadataRoot is where Dubbo keeps the mapping and the metadata of applications, DefaultRoot when empty. For DubboApplication.
+	MetadataRoot string
 	// Credentials returns user and password for the scheme digest. It is asked at every connect. Nil means none.
 	Credentials func(ctx context.Context) (user, password string, err error)
 	// TLS returns the TLS configuration of the next connection. Nil means plain TCP.
@@ -64,15 +83,15 @@ type Config struct {
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// New returns a source that watches Dubbo services at the interface level. It does no I/O.
+// New returns a source that watches one layout. It does no I/O.
 //
 // A lost connection is no failure at once: Run reconnects for half a minute, lists again and reports the differences, and nothing is
 // removed meanwhile. Then Run returns the error. It also returns when the first listing fails, when the root may not be read
 // (source.ErrUnauthorized), and when an answer is not ZooKeeper's (source.ErrMalformed). A root that does not exist is an empty
-// registry. An interface that may not be read, or whose name is no name, is skipped and tried again with backoff.
+// registry. An interface or an application that may not be read, or whose name is no name, is skipped and tried again with backoff.
 //
-// Nodes below an interface that the identity may not read are neither listed nor reported by ZooKeeper; the identity needs READ on
-// all of the root.
+// Nodes that the identity may not read are neither listed nor reported by ZooKeeper; the identity needs READ on everything below the
+// roots.
 func New(cfg Config) source.Source {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -80,10 +99,11 @@ func New(cfg Config) source.Source {
 	if cfg.Relist <= 0 {
 		cfg.Relist = DefaultRelist
 	}
-	if cfg.Root == "" {
+	if cfg.Root == "" && cfg.Layout == DubboInterface {
 		cfg.Root = DefaultRoot
 	}
-	cfg.Root = "/" + strings.Trim(cfg.Root, "/")
+	cfg.Root = "/" + strings.Trim(cmp.Or(cfg.Root, DefaultServices), "/")
+	cfg.MetadataRoot = "/" + strings.Trim(cmp.Or(cfg.MetadataRoot, DefaultRoot), "/")
 	servers := make([]string, 0, len(cfg.Servers))
 	for _, server := range cfg.Servers {
 		server, chroot, ok := strings.Cut(server, "/")
@@ -98,16 +118,16 @@ func New(cfg Config) source.Source {
 
 type zkSource struct {
 	cfg Config
-	// told is what the last Run has told, by interface: whoever takes it keeps it beyond the Run, so the next one must be able to take
-	// back a service of an interface that could not be read when that Run began.
+	// told is what the last Run has told, by unit: whoever takes it keeps it beyond the Run, so the next one must be able to take back a
+	// service of a unit that could not be read when that Run began.
 	told map[string][]*model.Service
 }
 
 // Run implements source.Source.
 func (s *zkSource) Run(ctx context.Context, sink source.Sink) error {
-	r := &runner{cfg: s.cfg, sink: sink, state: newState(s.cfg, sink, s.told)}
+	r := &runner{cfg: s.cfg, sink: sink, layout: newLayout(s.cfg, sink, s.told)}
 	err := r.run(ctx)
-	s.told = r.state.allTold()
+	s.told = r.layout.told()
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // ended on request; what else went wrong meanwhile is of no interest
 	}
@@ -116,9 +136,11 @@ func (s *zkSource) Run(ctx context.Context, sink source.Sink) error {
 
 // runner is one Run: it connects, watches, and connects again.
 type runner struct {
-	cfg   Config
-	sink  source.Sink
-	state *state
+	cfg    Config
+	sink   source.Sink
+	layout layout
+	// current is when everything was last known to be as the registry has it; zero before Synced.
+	current time.Time
 	// zxid is the newest transaction that any server has shown in this run.
 	zxid int64
 	// plain says that the servers do not know recursive watches.
@@ -131,14 +153,15 @@ func (r *runner) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w := newWatcher(r, conn, box)
-		err = w.run(ctx)
+		s := r.layout.watch(conn, box, r.plain)
+		err = s.run(ctx)
 		conn.Close()
+		plain, caughtUp := s.progress()
 		// A server before 3.6 closes the connection because it was asked for a recursive watch. That is no failure.
-		downgraded := w.plain && !r.plain
-		r.zxid, r.plain = max(r.zxid, conn.Zxid()), w.plain
-		if w.caughtUp {
-			r.state.current = time.Now()
+		downgraded := plain && !r.plain
+		r.zxid, r.plain = max(r.zxid, conn.Zxid()), plain
+		if caughtUp {
+			r.current = time.Now()
 		}
 		if ctx.Err() != nil || !errors.Is(err, source.ErrUnavailable) || r.overdue() && !downgraded {
 			return err
@@ -151,7 +174,7 @@ func (r *runner) run(ctx context.Context) error {
 }
 
 // overdue says whether reconnecting has lasted long enough. It is not tried at all before everything was read once.
-func (r *runner) overdue() bool { return time.Since(r.state.current) > reconnectFor }
+func (r *runner) overdue() bool { return time.Since(r.current) > reconnectFor }
 
 // connect tries until it has a connection or the time is up.
 func (r *runner) connect(ctx context.Context) (*client.Conn, *inbox, error) {
@@ -163,7 +186,7 @@ func (r *runner) connect(ctx context.Context) (*client.Conn, *inbox, error) {
 	for {
 		box := newInbox()
 		conn, err := client.Connect(ctx, opts, r.zxid, func(e client.Event) {
-			if r.state.watches(e.Path) {
+			if r.layout.watches(e.Path) {
 				box.put(message{event: e})
 			}
 		})

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/registry-bridge/registry-bridge/internal/model"
-	"github.com/registry-bridge/registry-bridge/internal/source"
 )
 
 // category is a child of an interface node that is looked at.
@@ -30,12 +29,8 @@ type unit struct {
 	providers map[nodeKey]*provider // Nil values are nodes that are no provider.
 	rules     map[nodeKey]*override // Nil values are rules without effect.
 	pool      metaPool
-	// services is what the sink was last told, sorted by Ref; unnamed says that this was in an earlier Run, so that all of it has to be
-	// named again.
-	services []*model.Service
-	unnamed  bool
-	// skipped says that the sink was last told Skip.
-	skipped bool
+	// told is what the sink knows of it.
+	told *told
 
 	// since is when the oldest change happened that the sink has not been told, latest the newest; zero when there is none.
 	since, latest time.Time
@@ -152,33 +147,8 @@ func (u *unit) content(id model.SourceID) []*model.Service {
 	return assemble(model.Ref{Source: id, Unit: u.name}, list, rules)
 }
 
-// tell reports the difference between what the sink knows and what is true now. A service that is equal to what was told before is
-// not told again and keeps its pointer, unless it has to be named: because the unit had been skipped, or not yet named in this Run.
-func (u *unit) tell(id model.SourceID, sink source.Sink) {
-	next := u.content(id)
-	known := make(map[string]*model.Service, len(u.services))
-	for _, svc := range u.services {
-		known[svc.Ref.Name] = svc
-	}
-	for i, svc := range next {
-		old := known[svc.Ref.Name]
-		delete(known, svc.Ref.Name)
-		if old != nil && old.Equal(svc) {
-			next[i] = old
-			if !u.skipped && !u.unnamed {
-				continue
-			}
-		}
-		sink.Upsert(next[i])
-	}
-	for _, svc := range u.services {
-		if known[svc.Ref.Name] != nil {
-			sink.Delete(svc.Ref)
-		}
-	}
-	if u.skipped && len(next) == 0 {
-		sink.Delete(model.Ref{Source: id, Unit: u.name})
-	}
-	u.services, u.skipped, u.unnamed = next, false, false
+// tell reports the difference between what the sink knows and what is true now.
+func (u *unit) tell(l *ledger) {
+	l.tell(u.name, u.content(l.id))
 	u.since, u.latest = time.Time{}, time.Time{}
 }

@@ -35,9 +35,8 @@ const (
 //	connect ─▶ watch the root ─▶ list the root ─▶ list each interface ─▶ caught up: Synced, events, listings again
 type watcher struct {
 	*state
-	ctx   context.Context //nolint:containedctx // Set by run for its duration; answers come as closures.
-	conn  *client.Conn
-	inbox *inbox
+	line
+	ctx context.Context //nolint:containedctx // Set by run for its duration; answers come as closures.
 	// plain: one-shot watches, because the server does not know recursive ones.
 	plain bool
 
@@ -63,9 +62,9 @@ type watcher struct {
 	fatal   error              // Ends the connection.
 }
 
-func newWatcher(r *runner, conn *client.Conn, box *inbox) *watcher {
+func newWatcher(s *state, l line, plain bool) *watcher {
 	return &watcher{
-		state: r.state, conn: conn, inbox: box, plain: r.plain, full: true,
+		state: s, line: l, plain: plain, full: true,
 		dirty: make(map[*unit]struct{}), waiting: make(map[*unit]struct{}),
 	}
 }
@@ -77,39 +76,14 @@ func (w *watcher) run(ctx context.Context) error {
 		u.link, u.retries, u.retry = link{}, 0, time.Time{}
 	}
 	w.start()
-	return w.loop()
+	return w.serve(ctx, w)
 }
 
-// loop handles what comes until ctx ends or the connection is of no use any more.
-func (w *watcher) loop() error {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for w.fatal == nil && w.ctx.Err() == nil {
-		w.pump()
-		timer.Reset(w.wait(time.Now()))
-		select {
-		case <-w.ctx.Done():
-			return w.ctx.Err()
-		case <-w.conn.Done():
-			w.handleAll() // What the server said before it hung up may be why it did.
-			if w.fatal == nil {
-				w.fatal = w.conn.Err()
-			}
-		case <-w.inbox.ready:
-			w.handleAll()
-		case <-timer.C:
-		}
-		w.due(time.Now())
-	}
-	return w.fatal
-}
+// failure implements worker.
+func (w *watcher) failure() error { return w.fatal }
 
-// handleAll handles everything that has come.
-func (w *watcher) handleAll() {
-	for _, m := range w.inbox.take() {
-		w.handle(m)
-	}
-}
+// progress implements session.
+func (w *watcher) progress() (plain, caughtUp bool) { return w.plain, w.caughtUp }
 
 // start leaves the watch and, behind it, lists.
 func (w *watcher) start() {
@@ -130,26 +104,6 @@ func (w *watcher) start() {
 			w.listRoot()
 		}})
 	})
-}
-
-// rootError classes what went wrong with the root: everything does not only concern a unit.
-func rootError(err error) error {
-	switch {
-	case errors.Is(err, wire.CodeNoAuth), errors.Is(err, wire.CodeAuthFailed), errors.Is(err, wire.CodeSessionClosedRequireAuth):
-		return fmt.Errorf("%w: %w", source.ErrUnauthorized, err)
-	case errors.Is(err, source.ErrUnavailable), errors.Is(err, source.ErrMalformed):
-		return err
-	case errors.Is(err, wire.ErrMalformed), errors.Is(err, client.ErrReplyTooLarge):
-		return fmt.Errorf("%w: %w", source.ErrMalformed, err)
-	default:
-		return fmt.Errorf("%w: %w", source.ErrUnavailable, err)
-	}
-}
-
-// isConnection says whether err is about the connection or its session, and not about what was asked for.
-func isConnection(err error) bool {
-	return errors.Is(err, source.ErrUnavailable) || errors.Is(err, source.ErrMalformed) || errors.Is(err, client.ErrClosed) ||
-		errors.Is(err, wire.CodeSessionExpired) || errors.Is(err, wire.CodeConnectionLoss) || errors.Is(err, wire.CodeSessionMoved)
 }
 
 // listRoot reads the names of the interface nodes.
@@ -303,11 +257,11 @@ func (w *watcher) finish(u *unit) {
 	}
 	u.retries = 0
 	switch {
-	case u.since.IsZero() && !u.skipped:
+	case u.since.IsZero() && !u.told.skipped:
 	case w.caughtUp && !u.since.IsZero():
 		w.dirty[u] = struct{}{}
 	default:
-		u.tell(w.cfg.SourceID, w.sink)
+		u.tell(w.ledger)
 		delete(w.dirty, u)
 	}
 }
@@ -320,9 +274,9 @@ func (w *watcher) skip(u *unit) {
 	} else if errors.Is(err, wire.ErrMalformed) {
 		err = fmt.Errorf("%w: %w", source.ErrMalformed, err)
 	}
-	u.skipped, u.listed = true, [categories]bool{}
+	u.listed = [categories]bool{}
 	delete(w.dirty, u)
-	w.sink.Skip(w.ref(u), fmt.Errorf("list %q: %w", u.name, err))
+	w.ledger.skip(u.name, fmt.Errorf("list %q: %w", u.name, err))
 	u.retry = time.Now().Add(jitter(min(minRetry<<min(u.retries, 10), maxRetry)))
 	u.retries++
 	w.waiting[u] = struct{}{}

@@ -24,17 +24,17 @@ func TestLastAnswerCounts(t *testing.T) {
 	t.Cleanup(server.Stop)
 	for range 30 { // Which of the two is seen first was up to chance.
 		cfg := Config{Root: DefaultRoot, Logger: slog.New(slog.DiscardHandler)}
-		r := &runner{cfg: cfg, state: newState(cfg, nowhere{}, nil)}
+		state := newState(cfg, nowhere{}, nil)
 		box := newInbox()
 		conn, err := client.Connect(t.Context(), client.Options{Servers: []string{server.Addr()}, SessionTimeout: 2 * time.Second}, 0, func(client.Event) {})
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := newWatcher(r, conn, box)
+		w := newWatcher(state, line{conn: conn, inbox: box}, false)
 		w.ctx = t.Context()
 		w.start()
 		<-conn.Done()
-		if err := w.loop(); err == nil {
+		if err := w.serve(t.Context(), w); err == nil {
 			t.Fatal("a closed connection was no failure")
 		}
 		if !w.plain {

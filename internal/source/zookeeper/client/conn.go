@@ -174,6 +174,18 @@ func (c *Conn) Children(path string, watch bool, reply func(names []string, err 
 	})
 }
 
+// Data reads the data of a node. With watch, a one-shot watch stays behind that reports the next change of the data, or the deletion of
+// the node.
+func (c *Conn) Data(path string, watch bool, reply func(data []byte, err error)) {
+	c.send(wire.OpGetData, &wire.ReadRequest{Path: c.full(path), Watch: watch}, func(body []byte, err error) {
+		var answer wire.GetDataResponse
+		if err == nil {
+			_, err = wire.Decode(body, &answer)
+		}
+		reply(answer.Data, err)
+	})
+}
+
 // WatchExists leaves a one-shot watch that reports when path is created, deleted or changed; err is wire.CodeNoNode while it does
 // not exist, which is no reason to send it again.
 func (c *Conn) WatchExists(path string, reply func(err error)) {

@@ -130,17 +130,29 @@ licenses: ## Collect the licences of all that is linked in (out/THIRD_PARTY_NOTI
 sbom: release-binaries ## Write the bill of materials (CycloneDX) of the binaries in the image: out/sbom.
 	@for arch in $(ARCHS); do $(RELEASE) sbom -out ../../out/sbom/registry-bridge-linux-$$arch.cdx.json ../../out/linux-$$arch/registry-bridge; done
 
+# The tag that is checked out, without its v; what is between tags is no version of a chart.
+CHART_VERSION ?= $(or $(patsubst v%,%,$(shell git describe --exact-match --tags 2>/dev/null)),0.0.0-snapshot)
+# Where the chart is published, and the program that packages it: the version that the suites render it with.
+CHARTS ?= oci://ghcr.io/registry-bridge/charts
+HELM   ?= $(GO) run helm.sh/helm/v4/cmd/helm@v4.3.1
+
+.PHONY: chart
+chart: ## Package the chart into out/chart, with the version of the tag that is checked out (builds Helm, minutes).
+	@rm -rf out/chart
+	$(HELM) package $(CHART) --version $(CHART_VERSION) --app-version $(CHART_VERSION) --destination out/chart
+
 # 2.18 and later need Go 1.27. It is no part of the tools module: its hundreds of dependencies would be those of every other tool.
 GORELEASER = $(GO) run github.com/goreleaser/goreleaser/v2@v2.16.0
 
 .PHONY: release
-release: image-check ## Publish the tag that is checked out: a draft on GitHub, and the image. The workflow "release" runs it.
+release: image-check chart ## Publish the tag that is checked out: a draft on GitHub, the image and the chart. The workflow "release" runs it.
 	@hack/release/notes.sh "$$(git describe --exact-match --tags)" >out/release-notes.md
 	$(GORELEASER) release --clean --release-notes out/release-notes.md
 	@$(RELEASE) push -layout ../../out/image/oci
+	$(HELM) push out/chart/registry-bridge-$(CHART_VERSION).tgz $(CHARTS)
 
 .PHONY: release-snapshot
-release-snapshot: image-check ## Build what a release consists of, and upload nothing (builds GoReleaser, minutes).
+release-snapshot: image-check chart ## Build what a release consists of, and upload nothing (builds GoReleaser and Helm, minutes).
 	$(GORELEASER) check
 	$(GORELEASER) release --clean --snapshot
 

@@ -195,6 +195,41 @@ func (d deployments) GetClientFor(string, string) (dynamic.NamespaceableResource
 	return d.client.Resource(schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}), true, nil
 }
 
+// TestInstanceIsUnique: releases with one instance id have a cluster-wide object in common, which Helm refuses, and others have none.
+func TestInstanceIsUnique(t *testing.T) {
+	wide := func(r release) map[string]bool {
+		installed, _ := r.objects(t)
+		names := map[string]bool{}
+		for _, u := range installed {
+			if u.GetNamespace() == "" && u.GetKind() != "CustomResourceDefinition" {
+				names[u.GetKind()+" "+u.GetName()] = true
+			}
+		}
+		return names
+	}
+	first := wide(release{Name: "registry-bridge", Namespace: "mesh"})
+	for _, test := range []struct {
+		name   string
+		second release
+		shared int
+	}{
+		{"default", release{Name: "registry-bridge", Namespace: "other"}, 0},
+		{"the same id", release{Name: "second", Namespace: "other", Values: map[string]any{"instance": "mesh.registry-bridge"}}, 2},
+		{"the same id, some namespaces", release{Name: "second", Namespace: "other", Values: map[string]any{
+			"instance": "mesh.registry-bridge", "watchNamespaces": []any{"shop"},
+		}}, 2},
+		{"another id", release{Name: "second", Namespace: "other", Values: map[string]any{"instance": "second"}}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			shared := wide(test.second)
+			maps.DeleteFunc(shared, func(name string, _ bool) bool { return !first[name] })
+			if len(shared) != test.shared {
+				t.Errorf("the second release shares %v with the first, want %d", shared, test.shared)
+			}
+		})
+	}
+}
+
 // TestInstance: the instance id stays over an upgrade, whatever else changes.
 func TestInstance(t *testing.T) {
 	before := release{Name: "registry-bridge", Namespace: "mesh"}

@@ -53,6 +53,7 @@ func (s *scene) install() {
 	if diff := cmp.Diff(never, i.resourceVersions(catalog)); diff != "" {
 		s.Errorf("objects of a registry in which nothing happens were written (-before +after):\n%s", diff)
 	}
+	i.second()
 	i.explained()
 	i.usage()
 	i.again()
@@ -237,6 +238,16 @@ func (i *installation) restarted(name string, signal syscall.Signal) {
 		}
 		return err
 	})
+}
+
+// second tries to install a second release with the instance id of the first one.
+func (i *installation) second() {
+	i.Helper()
+	output, err := i.cluster.Command(i.Context(), cluster.Helm, "install", "second", chart, "--namespace="+shop, "--values="+i.values,
+		"--set=crds.enabled=false", "--set=instance="+i.namespace+"."+release).CombinedOutput()
+	if err == nil || !strings.Contains(string(output), "cannot be imported") {
+		i.Errorf("a second release with the same instance id: %v, want that Helm refuses it\n%s", err, output)
+	}
 }
 
 // explained asks the leader, with the plugin of kubectl and through a port-forward, where an address comes from.

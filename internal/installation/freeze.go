@@ -58,19 +58,6 @@ func (b *Bridge) Unfreeze(ctx context.Context) (*cluster.Freeze, error) {
 	return last, err
 }
 
-// Frozen returns why nothing is written, nil when the bridge may write.
-func (b *Bridge) Frozen(ctx context.Context) (*cluster.Freeze, error) {
-	var m corev1.ConfigMap
-	err := b.Client.Get(ctx, client.ObjectKey{Namespace: b.Namespace, Name: b.Name + cluster.FreezeSuffix}, &m)
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil, nil //nolint:nilnil // What is not there freezes nothing.
-	case err != nil:
-		return nil, fmt.Errorf("read ConfigMap %s/%s: %w", b.Namespace, b.Name+cluster.FreezeSuffix, err)
-	}
-	return cluster.ReadFreeze(&m), nil
-}
-
 // change writes the ConfigMap that freezes. It replaces all of its data: no key of an earlier writer, such as that of an uninstallation
 // that was given up, comes back into force by that.
 func (b *Bridge) change(ctx context.Context, edit func(*corev1.ConfigMap)) error {

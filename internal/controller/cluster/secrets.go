@@ -26,8 +26,8 @@ const (
 	secretTimeout = 5 * time.Second
 )
 
-// Secrets reads Secrets and ConfigMaps one by one, by name: it needs the verb get and no other, and holds nothing that no Registry refers
-// to. When the API server does not answer, the last value is used; when it says that there is none, none is.
+// Secrets reads Secrets and ConfigMaps one by one, by name: it needs the verb get and no other, and holds nothing that no Registry has
+// referred to. When the API server does not answer, the last value is used; when it says that there is none, none is.
 type Secrets struct {
 	reader client.Reader
 
@@ -68,21 +68,6 @@ func (s *Secrets) Read(ctx context.Context, ref controller.Reference) ([]byte, e
 		return nil, fmt.Errorf("%w: %s %s has no key %q", source.ErrSecret, o.kind, o.name, ref.Key)
 	}
 	return value, nil
-}
-
-// Keep forgets everything that is not one of these, so that what no Registry refers to any more is not kept in memory.
-func (s *Secrets) Keep(refs []controller.Reference) {
-	keep := make(map[object]bool, len(refs))
-	for _, ref := range refs {
-		keep[object{ref.Kind, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}}] = true
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for o := range s.known {
-		if !keep[o] {
-			delete(s.known, o)
-		}
-	}
 }
 
 func (s *Secrets) content(o object) *content {

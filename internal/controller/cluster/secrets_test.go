@@ -108,19 +108,3 @@ func TestSecretOutlivesTheAPIServer(t *testing.T) {
 		}
 	})
 }
-
-func TestSecretsThatNobodyRefersToAreForgotten(t *testing.T) {
-	r := &reader{secret: map[string][]byte{"password": []byte("s3cret")}}
-	s := cluster.NewSecrets(r)
-	wantValue(t, s, ref(v1alpha1.RefSecret, "password"), "s3cret")
-	s.Keep([]controller.Reference{ref(v1alpha1.RefSecret, "password")})
-	wantValue(t, s, ref(v1alpha1.RefSecret, "password"), "s3cret")
-	if r.gets != 1 {
-		t.Errorf("a secret that is referred to was forgotten: %d requests", r.gets)
-	}
-	s.Keep(nil)
-	wantValue(t, s, ref(v1alpha1.RefSecret, "password"), "s3cret")
-	if r.gets != 2 {
-		t.Errorf("a secret that nobody refers to was kept: %d requests", r.gets)
-	}
-}

@@ -39,7 +39,7 @@ func Conditions() []Condition {
 			Type: "Holding", Abnormal: true, Summary: "At least one removal is held back; status.holds says which.",
 			True: []Reason{
 				EmptyService, EmptySource, MassRemoval, Vanished, Unsynced, Failing, Paused, Frozen, Observed, ConfirmRemoval,
-				PortOverlap, ShardMove, SeveralGuards,
+				PortOverlap, ShardMove, TableFirst, RoutesFirst, SeveralGuards,
 			},
 			False:   []Reason{NothingHeld},
 			Unknown: []Reason{Pending},

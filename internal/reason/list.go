@@ -187,6 +187,14 @@ func guards() []Info {
 			ShardMove, Guard, "An endpoint moves to another object of the same host, and stays in the old one until it is in the new one.",
 			"Nothing. It takes one more write.",
 		},
+		{
+			TableFirst, Guard, "A Dubbo service that calls are routed to by what they say waits for the tables of routes of its consumers: without one, a proxy would send it all calls of the port.",
+			"Nothing: it takes some seconds. When it lasts, a table cannot be written; look at the conditions, and whether the chart allows EnvoyFilters in that namespace.",
+		},
+		{
+			RoutesFirst, Guard, "A Dubbo service, or one of its ports or namespaces, is to go, and waits until its routes have left the tables.",
+			"Nothing: it takes some seconds, a minute when routes change all the time, and two when a table cannot be written.",
+		},
 	}
 }
 

@@ -83,6 +83,8 @@ const (
 	ConfirmRemoval Reason = "ConfirmRemoval"
 	PortOverlap    Reason = "PortOverlap"
 	ShardMove      Reason = "ShardMove"
+	TableFirst     Reason = "TableFirst"
+	RoutesFirst    Reason = "RoutesFirst"
 )
 
 // What could be better about a source.

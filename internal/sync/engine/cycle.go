@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/registry-bridge/registry-bridge/internal/reason"
 	"github.com/registry-bridge/registry-bridge/internal/sync/output"
 	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
 	"github.com/registry-bridge/registry-bridge/internal/translate"
@@ -178,18 +177,12 @@ func (e *Engine) write(ctx context.Context, state *State) (more bool) {
 			e.metrics.latency.Observe(time.Since(l.pending).Seconds())
 		}
 		l.pending = time.Time{}
-		return l.reread || state.Written > 0 && awaitsWrite(state.Plan.Held)
+		return l.reread || state.Written > 0 && state.Plan.Continues
 	case len(results) == 0:
 		e.outputFailed(fmt.Errorf("%w: nothing was written in time", output.ErrOutput), 0, time.Now())
 		return false
 	}
 	return true
-}
-
-// awaitsWrite reports whether something is held until another object is written: no time ends such a hold, and our own writes wake
-// nobody.
-func awaitsWrite(held []plan.Hold) bool {
-	return slices.ContainsFunc(held, func(h plan.Hold) bool { return h.Guard == reason.ShardMove })
 }
 
 // take notes how the writes of p went. It reports whether the output as a whole is in trouble.

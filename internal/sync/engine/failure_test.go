@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/registry-bridge/registry-bridge/internal/reason"
 	"github.com/registry-bridge/registry-bridge/internal/sync/engine"
 	"github.com/registry-bridge/registry-bridge/internal/sync/output"
 	"github.com/registry-bridge/registry-bridge/internal/sync/output/outputtest"
@@ -218,8 +217,7 @@ func TestWhatWaitsForAWriteIsPlannedAfterIt(t *testing.T) {
 			d.Compute = func(in plan.Input) plan.Plan {
 				p := computeNaively(in)
 				if len(p.Apply) > 1 {
-					p.Held = []plan.Hold{{Key: p.Apply[1].Key, Guard: reason.ShardMove}}
-					p.Apply = p.Apply[:1]
+					p.Apply, p.Continues = p.Apply[:1], true
 				}
 				return p
 			}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +17,8 @@ type command func(w *world, args []string)
 
 // actions change the world; a plan is computed and written afterwards.
 func actions() map[string]command {
-	return map[string]command{
+	all := dubboActions()
+	maps.Copy(all, map[string]command{
 		// want HOST ENDPOINT…: what is desired for a host, nothing when nothing is usable.
 		"want": func(w *world, args []string) {
 			delete(w.desired, args[0])
@@ -126,12 +128,14 @@ func actions() map[string]command {
 		},
 		// event: something happened that is none of our business.
 		"event": func(*world, []string) {},
-	}
+	})
+	return all
 }
 
 // looks compare the world with what must be.
 func looks() map[string]command {
-	return map[string]command{
+	all := dubboLooks()
+	maps.Copy(all, map[string]command{
 		// is HOST ENDPOINT…: exactly these endpoints are live.
 		"is": func(w *world, args []string) {
 			w.t.Helper()
@@ -264,7 +268,8 @@ func looks() map[string]command {
 				w.t.Fatalf("%s: it asks for %s", w.at, got)
 			}
 		},
-	}
+	})
+	return all
 }
 
 // places are the endpoints of an object, without what does not identify them.

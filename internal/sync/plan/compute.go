@@ -20,6 +20,8 @@ type memory struct {
 	hosts     []*host
 	sources   map[model.SourceID]*sourceMemory
 	incidents map[incidentKey]incident
+	// staging is nil as long as nothing has to do with tables of Dubbo routes.
+	staging *staging
 
 	// The last Compute: what it saw and what it answered. Until plan.Wake the same question has the same answer.
 	seen inputs
@@ -34,6 +36,8 @@ type inputs struct {
 	sources   map[model.SourceID]model.Status
 	policies  []Policy
 	frozen    bool
+	root      string
+	atOnce    bool
 }
 
 // Compute decides what to write and what to hold. It is pure: the same Input, Memory included, gives the same Plan, and nothing that
@@ -214,7 +218,7 @@ func (r *review) withdrew() []tally {
 // finish lets the guards on whole Registries decide, and sorts what is left.
 func (v *view) finish(sameObjects bool) Plan {
 	var p Plan
-	for _, c := range v.maxServices(v.confirmRemoval(v.changes)) {
+	for _, c := range v.stage(v.maxServices(v.confirmRemoval(v.changes))) {
 		switch {
 		case !v.writable(v.policies[c.registry]):
 			p.Suppressed = append(p.Suppressed, c.Change)
@@ -228,8 +232,8 @@ func (v *view) finish(sameObjects bool) Plan {
 	slices.SortFunc(p.Delete, compareChanges)
 	slices.SortFunc(p.Suppressed, compareChanges)
 	slices.SortFunc(v.held, func(a, b Hold) int { return a.compare(&b) })
-	p.Held, p.Wake = v.held, v.wake
-	next := &memory{index: v.index, hosts: v.hosts, incidents: v.incidents, plan: p}
+	p.Held, p.Wake, p.Continues = v.held, v.wake, v.continues
+	next := &memory{index: v.index, hosts: v.hosts, incidents: v.incidents, staging: v.staging, plan: p}
 	next.sources = make(map[model.SourceID]*sourceMemory, len(v.sources))
 	for id, s := range v.sources {
 		remembered := s.sourceMemory
@@ -255,7 +259,7 @@ func (s *inputs) sameObjects(in *Input) bool {
 }
 
 func (s *inputs) sameRest(in *Input) bool {
-	return s.frozen == in.Frozen &&
+	return s.frozen == in.Frozen && s.root == in.RootNamespace && s.atOnce == in.AtOnce &&
 		slices.Equal(s.withdrawn, in.Desired.Withdrawn) &&
 		slices.EqualFunc(s.policies, in.Policies, samePolicy) &&
 		maps.EqualFunc(s.sources, in.Sources, sameStatus)
@@ -263,7 +267,7 @@ func (s *inputs) sameRest(in *Input) bool {
 
 // next copies what the Compute saw. Nobody promises that the slices and the map are not used again.
 func (s *inputs) next(in *Input, sameObjects bool) inputs {
-	out := inputs{desired: s.desired, live: s.live, frozen: in.Frozen}
+	out := inputs{desired: s.desired, live: s.live, frozen: in.Frozen, root: in.RootNamespace, atOnce: in.AtOnce}
 	if !sameObjects {
 		out.desired, out.live = slices.Clone(in.Desired.Objects), slices.Clone(in.Live)
 	}

@@ -11,8 +11,21 @@ import (
 //
 // A port of ours that want no longer has is not overlooked: endpoints of ours map it, so the endpoints differ.
 func covers(live, want *translate.Object) bool {
-	return contains(live.Labels, want.Labels) && contains(live.Annotations, want.Annotations) &&
-		coversEntry(live.ServiceEntry, want.ServiceEntry)
+	if !contains(live.Labels, want.Labels) || !contains(live.Annotations, want.Annotations) {
+		return false
+	}
+	switch {
+	case want.EnvoyFilter != nil:
+		return live.EnvoyFilter.Same(want.EnvoyFilter)
+	case want.DestinationRule != nil:
+		return live.DestinationRule.Host == want.DestinationRule.Host &&
+			slices.EqualFunc(live.DestinationRule.Subsets, want.DestinationRule.Subsets, sameSubset)
+	}
+	return coversEntry(live.ServiceEntry, want.ServiceEntry)
+}
+
+func sameSubset(a, b translate.Subset) bool {
+	return a.Name == b.Name && slices.Equal(a.Labels, b.Labels)
 }
 
 func coversEntry(l, w *translate.ServiceEntry) bool {

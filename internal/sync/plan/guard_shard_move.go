@@ -8,6 +8,7 @@ import (
 // shardMove holds an endpoint in the object that has it until the object of the same host that shall have it shows it: the two are
 // written one after the other, and in between it would be in neither.
 func shardMove(v *view, a *absent, o *translate.Object) Hold {
+	v.continues = true
 	key := incidentKey{reason.ShardMove, o.Key.String()}
 	h := objectHold(reason.ShardMove, o)
 	h.set(v.keepIncident(key))

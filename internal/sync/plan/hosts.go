@@ -54,6 +54,8 @@ type facts struct {
 	moving []absent
 	// settled says that the live objects are what is desired: there is nothing to decide.
 	settled bool
+	// exposure is what the host has to do with tables of Dubbo routes.
+	exposure exposure
 }
 
 // tally is how many endpoints a source has in a host.
@@ -116,6 +118,7 @@ func newHost(key hostKey, desired []*translate.Object, live []Live, old *host) *
 	if h.settled {
 		h.notes = notes{services: h.notes.services}
 	}
+	h.exposure = exposureOf(h)
 	return h
 }
 

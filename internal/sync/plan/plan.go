@@ -66,6 +66,10 @@ type Input struct {
 	Policies []Policy
 	// Frozen stops every write.
 	Frozen bool
+	// RootNamespace is that of the mesh: the tables of Dubbo routes in it are those of entries that everybody sees.
+	RootNamespace string
+	// AtOnce plans where steps that are made one after the other lead to, for those who show a plan.
+	AtOnce bool
 	Memory Memory
 }
 
@@ -123,6 +127,8 @@ type Plan struct {
 	Memory Memory
 	// Wake is when the plan can change without any event; zero when it cannot.
 	Wake time.Time
+	// Continues says that the next plan may have more to write as soon as something of this one is written.
+	Continues bool
 }
 
 // Empty reports whether there is nothing to write.

@@ -63,6 +63,8 @@ type world struct {
 	version   int
 	// seen is called with each object as it is written.
 	seen func(key translate.Key, o *translate.Object)
+	// dubbo is what the world has of services that are routed by table.
+	dubbo dubboWorld
 }
 
 func newWorld(t *testing.T) *world {
@@ -77,7 +79,8 @@ func newWorld(t *testing.T) *world {
 		t: t, now: start(), policies: []Policy{policy("r", "s"), policy("q", "t")},
 		sources: map[model.SourceID]model.Status{"s": {State: model.Listing, Since: start()}, "t": {State: model.Listing, Since: start()}},
 		desired: map[string]*translate.Object{}, live: map[translate.Key]Live{}, ports: map[string][]translate.ServicePort{},
-		seen: func(translate.Key, *translate.Object) {},
+		dubbo: newDubboWorld(),
+		seen:  func(translate.Key, *translate.Object) {},
 	}
 }
 
@@ -132,9 +135,10 @@ func (w *world) sleepUntil(to time.Time) {
 func (w *world) input() Input {
 	in := Input{
 		Now: w.now, Sources: maps.Clone(w.sources), Policies: slices.Clone(w.policies), Frozen: w.frozen, Memory: w.memory,
-		Desired: translate.Result{Withdrawn: w.withdrawn},
+		Desired: translate.Result{Withdrawn: w.withdrawn}, RootNamespace: "root",
 	}
-	in.Desired.Objects = slices.SortedFunc(maps.Values(w.desired), func(a, b *translate.Object) int { return a.Key.Compare(b.Key) })
+	in.Desired.Objects = slices.AppendSeq(w.routing(), maps.Values(w.desired))
+	slices.SortFunc(in.Desired.Objects, func(a, b *translate.Object) int { return a.Key.Compare(b.Key) })
 	in.Live = slices.SortedFunc(maps.Values(w.live), func(a, b Live) int { return a.Object.Key.Compare(b.Object.Key) })
 	return in
 }
@@ -145,28 +149,39 @@ func (w *world) settle() {
 	for range 10 {
 		w.plan = Compute(w.input())
 		w.memory = w.plan.Memory
-		if w.offline || w.plan.Empty() {
+		if w.offline || w.plan.Empty() || !w.write() {
 			return
 		}
-		w.write()
 	}
 	w.t.Fatalf("%s: the plan does not come to rest: %v", w.at, w.plan)
 }
 
-func (w *world) write() {
+// write carries out the plan, and reports whether there was anything to do that is possible.
+func (w *world) write() (written bool) {
 	w.t.Helper()
 	for _, c := range slices.Concat(w.plan.Apply, w.plan.Delete) {
+		if w.dubbo.refused[c.Key] {
+			continue
+		}
+		w.dubbo.crash--
+		if w.dubbo.crash == 0 {
+			w.memory = Memory{}
+			return true
+		}
+		written = true
 		was, exists := w.live[c.Key]
 		if exists != (c.Live != nil) || (exists && *c.Live != was) || (c.Op == Create) == exists {
 			w.t.Fatalf("%s: %v %v does not fit what is live", w.at, c.Op, c.Key)
 		}
 		if c.Op == Delete {
 			delete(w.live, c.Key)
-			continue
+		} else {
+			w.put(c.Object)
+			w.seen(c.Key, c.Object)
 		}
-		w.put(c.Object)
-		w.seen(c.Key, c.Object)
+		w.checkRouting(c)
 	}
+	return written
 }
 
 // put makes an object live, as an output would read it back.
@@ -193,12 +208,15 @@ func (w *world) object(name string, endpoints []string) *translate.Object {
 		Labels:      map[string]string{translate.LabelManagedBy: translate.ManagedBy},
 		Annotations: map[string]string{translate.AnnotationService: host, translate.AnnotationRegistry: "r"},
 		ServiceEntry: &translate.ServiceEntry{
-			Host: host, Location: "MESH_INTERNAL", Resolution: "STATIC",
+			Host: host, Addresses: []string{"240.239.0.1"}, Location: "MESH_INTERNAL", Resolution: "STATIC",
 			Ports: []translate.ServicePort{{Name: "tcp-80", Number: 80, Protocol: translate.TCP}},
 		},
 	}
 	if ports, ok := w.ports[host]; ok {
 		o.ServiceEntry.Ports = ports
+	}
+	if to, ok := w.dubbo.to[host]; ok {
+		o.ServiceEntry.Addresses, o.ServiceEntry.ExportTo = nil, to
 	}
 	for _, token := range endpoints {
 		e := w.endpoint(token)
@@ -230,7 +248,7 @@ func (w *world) endpoint(token string) translate.Endpoint {
 	return translate.Endpoint{
 		Address: fmt.Sprintf("10.0.%d.%d", n/250, n%250),
 		Ports:   []translate.EndpointPort{{Name: "tcp-80", Number: uint32(p)}},
-		Labels:  []translate.Label{{Key: translate.LabelSource, Value: source}},
+		Labels:  append(w.dubbo.labels(number), translate.Label{Key: translate.LabelSource, Value: source}),
 	}
 }
 

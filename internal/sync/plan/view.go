@@ -36,6 +36,10 @@ type view struct {
 	changes []pending
 	held    []Hold
 	wake    time.Time
+	// continues is Plan.Continues.
+	continues bool
+	// staging is what the next Compute has to know of steps that were made.
+	staging *staging
 }
 
 // registryKey names a Registry.

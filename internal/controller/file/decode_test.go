@@ -78,6 +78,10 @@ func TestEverythingSet(t *testing.T) {
 	spec := decodeValid(t, "everything.yaml").Spec
 	spec.Source.Consul = decodeValid(t, "consul.yaml").Spec.Source.Consul
 	spec.Source.Eureka = decodeValid(t, "eureka.yaml").Spec.Source.Eureka
+	spec.Dubbo.Consumers.Mesh = decodeValid(t, "mesh.yaml").Spec.Dubbo.Consumers.Mesh
+	routes := spec.Dubbo.Routes // One condition each.
+	routes[0].Method.Prefix, routes[0].Method.Suffix, routes[0].Method.Regex = routes[1].Method.Prefix, routes[2].Method.Suffix, routes[3].Method.Regex
+	spec.Dubbo.Routes = routes[:1]
 	unset(t, reflect.ValueOf(spec), "spec")
 }
 

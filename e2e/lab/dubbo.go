@@ -60,7 +60,12 @@ type DubboOptions struct {
 	// IP is the address of the machine that it runs on, 127.0.0.1 when it is empty, and Prefix what starts a program there.
 	IP     string
 	Prefix []string
+	// Hosts are names that it resolves, to an address that nobody has: a sidecar takes connections to it.
+	Hosts []string
 }
+
+// nowhere is an address that nobody has.
+const nowhere = "240.0.0.1"
 
 // dubboPort is where providers on machines of their own listen: Dubbo's default.
 const dubboPort = 20880
@@ -76,13 +81,15 @@ type DubboProvider struct {
 	commands io.Writer
 }
 
-// StartDubboProvider starts a provider and waits until it is registered. On a machine of its own it listens on Dubbo's default port. The
-// setting "name" is its name, which has its port otherwise.
+// StartDubboProvider starts a provider and waits until it is registered. On a machine of its own it listens on Dubbo's default port, or
+// that of the setting "port". The setting "name" is its name, which has its port otherwise.
 func StartDubboProvider(t testing.TB, options DubboOptions) *DubboProvider {
 	t.Helper()
 	port := dubboPort
 	if options.IP == "" {
 		port = FreePort(t)
+	} else if setting, err := strconv.Atoi(options.Settings["port"]); err == nil {
+		port = setting
 	}
 	name := cmp.Or(options.Settings["name"], "provider-"+strconv.Itoa(port))
 	command := options.java(t, "demo.Provider", "-Dlab.name="+name, "-Dlab.port="+strconv.Itoa(port))
@@ -183,7 +190,7 @@ func (o DubboOptions) jvm(t testing.TB) []string {
 		// Providers register the address of a network card, and consumers replace 127.0.0.1 by it, unless there is none and
 		// the machine's own name is 127.0.0.1.
 		"-Ddubbo.network.interface.ignored=.*",
-		"-Djdk.net.hosts.file="+hostsFile(t, cmp.Or(o.IP, "127.0.0.1")),
+		"-Djdk.net.hosts.file="+o.hostsFile(t),
 	)
 	for _, setting := range [][2]string{{"registry", o.Registry}, {"group", o.Group}, {"version", o.ServiceVersion}, {"host", o.IP}} {
 		if setting[1] != "" {
@@ -200,15 +207,19 @@ func (o DubboOptions) jvm(t testing.TB) []string {
 	return append(args, "-cp", Classpath(t, ProjectDubbo(version)))
 }
 
-// hostsFile writes a hosts file for one JVM, in which the machine's own name has an address.
-func hostsFile(t testing.TB, address string) string {
+// hostsFile writes a hosts file for one JVM, in which the machine's own name has its address.
+func (o DubboOptions) hostsFile(t testing.TB) string {
 	t.Helper()
 	hostname, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)
 	}
+	lines := []string{"127.0.0.1 localhost", cmp.Or(o.IP, "127.0.0.1") + " " + hostname}
+	for _, host := range o.Hosts {
+		lines = append(lines, nowhere+" "+host)
+	}
 	name := filepath.Join(t.TempDir(), "hosts")
-	if err := os.WriteFile(name, []byte("127.0.0.1 localhost\n"+address+" "+hostname+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(name, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return name

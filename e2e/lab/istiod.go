@@ -65,7 +65,7 @@ func StartIstiod(t testing.TB, k *Kube, options IstiodOptions) *Istiod {
 	i.command = []string{"env", "POD_NAMESPACE=" + istioNamespace, "POD_NAME=istiod-0"}
 	mesh := filepath.Join(t.TempDir(), "mesh.yaml")
 	if options.Envoy {
-		i.command = append(i.command, "PILOT_ENABLE_METADATA_EXCHANGE=false")
+		i.command = append(i.command, "PILOT_ENABLE_METADATA_EXCHANGE=false", "PILOT_ENABLE_ALPN_FILTER=false")
 		// Certificates come from Istio's agent.
 		if err := os.WriteFile(mesh, []byte("enableAutoMtls: false\n"), 0o600); err != nil {
 			t.Fatal(err)

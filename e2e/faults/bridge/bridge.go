@@ -48,6 +48,8 @@ type Options struct {
 	Namespace string
 	// Mode is that of the Registry, Active when it is empty.
 	Mode string
+	// Spec has more members of the Registry's spec, in YAML, each line but the first indented by two blanks.
+	Spec string
 	// Flags are further flags for the program.
 	Flags []string
 }
@@ -141,6 +143,9 @@ spec:
 	line(6, "holdFor", o.HoldFor)
 	line(4, "emptyGrace", o.EmptyGrace)
 	line(4, "deleteAfter", o.DeleteAfter)
+	if o.Spec != "" {
+		fmt.Fprintf(&b, "  %s\n", o.Spec)
+	}
 	return []byte(b.String())
 }
 

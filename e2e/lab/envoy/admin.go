@@ -67,27 +67,31 @@ func (e *Envoy) Dubbo(t testing.TB) map[string]uint64 {
 	return sums
 }
 
-// Endpoints returns the addresses of the endpoints of a cluster, each as host:port, and whether there is such a cluster.
-func (e *Envoy) Endpoints(ctx context.Context, cluster string) (addresses []string, found bool, err error) {
+// ErrNoCluster says that Envoy has no cluster of a name.
+var ErrNoCluster = errors.New("envoy has no such cluster")
+
+// Endpoints returns the addresses of the endpoints of a cluster, each as host:port, or ErrNoCluster.
+func (e *Envoy) Endpoints(ctx context.Context, cluster string) (addresses []string, err error) {
 	body, err := e.ask(ctx, "/clusters?format=json&filter="+url.QueryEscape("^"+regexp.QuoteMeta(cluster)+"$"))
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	var answer adminv3.Clusters
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(body, &answer); err != nil {
-		return nil, false, fmt.Errorf("read the clusters of envoy: %w", err)
+		return nil, fmt.Errorf("read the clusters of envoy: %w", err)
 	}
+	err = ErrNoCluster
 	for _, status := range answer.GetClusterStatuses() {
 		if status.GetName() != cluster {
 			continue
 		}
-		found = true
+		err = nil
 		for _, host := range status.GetHostStatuses() {
 			socket := host.GetAddress().GetSocketAddress()
 			addresses = append(addresses, net.JoinHostPort(socket.GetAddress(), strconv.FormatUint(uint64(socket.GetPortValue()), 10)))
 		}
 	}
-	return addresses, found, nil
+	return addresses, err
 }
 
 // CheckAccepted fails the test when Envoy has refused anything that istiod sent. Since a refused update keeps an older one in place, that
@@ -111,7 +115,7 @@ func (e *Envoy) CheckAccepted(t testing.TB) {
 	}
 	var dump any
 	if err := json.Unmarshal(body, &dump); err != nil {
-		t.Errorf("read the configuration of envoy: %v", err)
+		t.Errorf("read the configuration of envoy: %v: %.200s", err, body)
 		return
 	}
 	for _, refusal := range refusals(dump) {

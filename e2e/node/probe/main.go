@@ -1,7 +1,8 @@
 // Probe is what the suite runs in pods besides the bridge.
 //
 //	probe serve          answers HTTP on port 8080 with the name of its pod
-//	probe get N URL…     gets each URL N times, each over a new connection, and prints the answers, one in a line
+//	probe get N URL…     gets each URL N times, each over a new connection, and prints the answers, one in a line; a connection that is
+//	                     refused is tried again for a while, because a pod is ready a moment before kube-proxy knows it
 package main
 
 import (
@@ -59,7 +60,7 @@ func getAll(ctx context.Context, times string, urls []string) error {
 	}
 	for _, url := range urls {
 		for range n {
-			answer, err := get(ctx, url)
+			answer, err := await(ctx, url)
 			if err != nil {
 				return err
 			}
@@ -69,9 +70,29 @@ func getAll(ctx context.Context, times string, urls []string) error {
 	return nil
 }
 
-func get(ctx context.Context, url string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+// patience bounds one answer.
+const patience = 10 * time.Second
+
+// await gets a URL, and tries again for as long as connections are refused.
+func await(ctx context.Context, url string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		answer, err := get(ctx, url)
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			return answer, err
+		}
+		select {
+		case <-ctx.Done():
+			return "", err
+		case <-ticker.C:
+		}
+	}
+}
+
+func get(ctx context.Context, url string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody) //nolint:gosec // Getting what it is told to is what it is for.
 	if err != nil {
 		return "", err

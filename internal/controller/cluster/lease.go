@@ -17,6 +17,11 @@ type Lease struct {
 
 	mu    sync.Mutex
 	until time.Time
+	// second is the second that the last request to hold the lease named as its time, and first when the first request of that second
+	// was sent. Others notice a renewal by its record, in which times have no fractions (as client-go 0.37 encodes them): of two renewals
+	// in one second they see only the first, and count from there.
+	second int64
+	first  time.Time
 	// holder is whom the API server named last as the holder.
 	holder string
 }
@@ -27,7 +32,8 @@ func NewLease(lock resourcelock.Interface, duration time.Duration) *Lease {
 }
 
 // Until returns the time before which nobody else can become the leader, and which every write of this process has to meet; the zero time
-// when this process does not lead. Others count from when they saw a renewal, which is later than when this process sent it.
+// when this process does not lead. Others count from when they saw a renewal, which is later than when this process sent it (or the first
+// one of the same second).
 func (l *Lease) Until() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -41,9 +47,9 @@ func (l *Lease) Until() time.Time {
 
 // Create implements resourcelock.Interface.
 func (l *Lease) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
-	sent := time.Now()
+	since := l.send(&record)
 	err := l.Interface.Create(ctx, record)
-	l.note(&record, sent, err)
+	l.note(&record, since, err)
 	return err
 }
 
@@ -56,9 +62,9 @@ func (l *Lease) Update(ctx context.Context, record resourcelock.LeaderElectionRe
 			return ErrNotLeader
 		}
 	}
-	sent := time.Now()
+	since := l.send(&record)
 	err := l.Interface.Update(ctx, record)
-	l.note(&record, sent, err)
+	l.note(&record, since, err)
 	return err
 }
 
@@ -71,14 +77,24 @@ func (l *Lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []
 	return record, raw, err
 }
 
+// send notes that a request is sent, and returns since when the lease counts if it succeeds.
+func (l *Lease) send(record *resourcelock.LeaderElectionRecord) (since time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if second := record.RenewTime.Unix(); second != l.second {
+		l.second, l.first = second, time.Now()
+	}
+	return l.first
+}
+
 // note notes what became of a request to hold the lease. One that failed may have been carried out; until then the last one counts.
-func (l *Lease) note(record *resourcelock.LeaderElectionRecord, sent time.Time, err error) {
+func (l *Lease) note(record *resourcelock.LeaderElectionRecord, since time.Time, err error) {
 	if err != nil || record.HolderIdentity != l.Identity() {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.until, l.holder = sent.Add(l.duration), record.HolderIdentity
+	l.until, l.holder = since.Add(l.duration), record.HolderIdentity
 }
 
 // saw keeps who the holder is. If that is another one, this process does not lead.

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 
 	"github.com/registry-bridge/registry-bridge/internal/controller/cluster"
@@ -42,7 +43,7 @@ func (*lock) Describe() string   { return "test" }
 const lasts = 15 * time.Second
 
 func held(by string) resourcelock.LeaderElectionRecord {
-	return resourcelock.LeaderElectionRecord{HolderIdentity: by}
+	return resourcelock.LeaderElectionRecord{HolderIdentity: by, RenewTime: metav1.Now()}
 }
 
 func TestLeaseCountsFromWhenTheRequestWasSent(t *testing.T) {
@@ -58,6 +59,33 @@ func TestLeaseCountsFromWhenTheRequestWasSent(t *testing.T) {
 		}
 		if got, want := l.Until(), sent.Add(lasts); !got.Equal(want) {
 			t.Errorf("until %v, want %v", got, want)
+		}
+	})
+}
+
+// TestLeaseCountsFromTheFirstRequestOfASecond: others do not notice the second renewal of a second, and count from when they saw the first.
+func TestLeaseCountsFromTheFirstRequestOfASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &lock{}
+		l := cluster.NewLease(inner, lasts)
+		renew := func(fails error) time.Time {
+			inner.fails = fails
+			if err := l.Update(t.Context(), held("me")); !errors.Is(err, fails) {
+				t.Fatal(err)
+			}
+			return l.Until()
+		}
+		first := renew(nil)
+		<-time.After(600 * time.Millisecond)
+		if again := renew(nil); !again.Equal(first) {
+			t.Errorf("until %v after another renewal in the same second, want %v as before", again, first)
+		}
+		<-time.After(600 * time.Millisecond)
+		second := time.Now()
+		renew(errors.New("timed out")) // It may have been carried out.
+		<-time.After(600 * time.Millisecond)
+		if got, want := renew(nil), second.Add(lasts); !got.Equal(want) {
+			t.Errorf("until %v in the next second, want %v", got, want)
 		}
 	})
 }

@@ -21,7 +21,7 @@ import (
 // TestConnectionRefused: what is wrong with the connection is told as that, with what to look at.
 func TestConnectionRefused(t *testing.T) {
 	t.Parallel()
-	server, client, err := consultest.NewTLS()
+	server, client, err := sourcetest.NewTLS()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ func TestLowerLimit(t *testing.T) {
 // TestHTTPS: with HTTP/2 each service has a query that waits, and they share a few connections. Certificates go both ways.
 func TestHTTPS(t *testing.T) {
 	t.Parallel()
-	server, client, err := consultest.NewTLS()
+	server, client, err := sourcetest.NewTLS()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,8 @@
 package httpconn
 
 import (
+	"compress/flate"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -137,6 +139,8 @@ func (t *Transport) Classed(err error) error {
 		return err
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%w: the answer is cut off", source.ErrUnavailable)
+	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), isCorrupt(err):
+		return fmt.Errorf("%w: the answer is not what gzip makes", source.ErrMalformed)
 	}
 	var (
 		op      *net.OpError
@@ -153,6 +157,12 @@ func (t *Transport) Classed(err error) error {
 		return fmt.Errorf("%w: %w; see %s, and whether the server runs and can be reached from here", source.ErrUnavailable, err, t.opts.AddressField)
 	}
 	return fmt.Errorf("%w: %w", source.ErrUnavailable, err)
+}
+
+// isCorrupt reports whether compressed data makes no sense.
+func isCorrupt(err error) bool {
+	var corrupt flate.CorruptInputError
+	return errors.As(err, &corrupt)
 }
 
 // StatusClass is the class of package source that a status has which is no success.

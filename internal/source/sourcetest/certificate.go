@@ -1,4 +1,4 @@
-package consultest
+package sourcetest
 
 import (
 	"crypto/ecdsa"
@@ -19,7 +19,7 @@ func NewTLS() (server, client *tls.Config, err error) {
 		return nil, nil, err
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "consultest"},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "sourcetest"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,

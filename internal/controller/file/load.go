@@ -3,14 +3,12 @@ package file
 import (
 	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
+
+	"github.com/registry-bridge/registry-bridge/internal/fileset"
 )
 
 // Set is what a list of files and folders holds.
@@ -28,7 +26,11 @@ type Set struct {
 
 // Load reads all Registries of the given files and folders. Of a folder, the files *.yaml, *.yml and *.json count, without those whose
 // name starts with a dot and without those in folders below.
-func Load(paths []string) Set { return read(paths).decode() }
+func Load(paths []string) Set { return decode(fileset.Read(files(paths))) }
+
+func files(paths []string) fileset.Options {
+	return fileset.Options{Paths: paths, Extensions: []string{".yaml", ".yml", ".json"}}
+}
 
 // Keeping returns s with those Registries of last added that s lacks only because of a mistake: what is not understood changes nothing.
 // A Registry whose file could be read without any problem and does not hold it any more is gone.
@@ -57,71 +59,20 @@ func sortEntries(entries []Entry) {
 	})
 }
 
-// content is the bytes of all files at one moment.
-type content struct {
-	files map[string][]byte
-	// failed has the reason for each path that could not be read.
-	failed map[string]string
-}
-
-func (c content) equal(o content) bool {
-	return maps.EqualFunc(c.files, o.files, bytes.Equal) && maps.Equal(c.failed, o.failed)
-}
-
-// read never fails as a whole: what cannot be read is in failed.
-func read(paths []string) content {
-	c := content{files: map[string][]byte{}, failed: map[string]string{}}
-	for _, path := range paths {
-		path = filepath.Clean(path)
-		entries, err := os.ReadDir(path)
-		if err != nil {
-			c.readFile(path) // A file, or nothing; both say so themselves.
-			continue
-		}
-		for _, e := range entries {
-			name := filepath.Join(path, e.Name())
-			if !isConfig(e.Name()) {
-				continue
-			}
-			if info, err := os.Stat(name); err == nil && info.IsDir() {
-				continue
-			}
-			c.readFile(name)
-		}
-	}
-	return c
-}
-
-func isConfig(name string) bool {
-	return !strings.HasPrefix(name, ".") && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name))
-}
-
-func (c content) readFile(name string) {
-	data, err := os.ReadFile(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		c.failed[name] = "does not exist"
-	case err != nil:
-		if pathError, ok := errors.AsType[*fs.PathError](err); ok {
-			err = pathError.Err // The path is said already.
-		}
-		c.failed[name] = fmt.Sprintf("cannot be read: %v", err)
-	case len(bytes.TrimSpace(data)) == 0:
-		// Rather a full disk, or an editor between truncating and writing, than a person who wants everything gone.
-		c.failed[name] = "is empty; to configure nothing, remove the file or leave a comment in it"
-	default:
-		c.files[name] = data
-	}
-}
-
-func (c content) decode() Set {
-	s := Set{Files: len(c.files), broken: map[string]bool{}}
-	for _, name := range slices.Sorted(maps.Keys(c.failed)) {
-		s.Problems = append(s.Problems, Problem{File: name, Detail: c.failed[name]})
+func decode(c fileset.Content) Set {
+	s := Set{broken: map[string]bool{}}
+	for _, name := range slices.Sorted(maps.Keys(c.Failed)) {
+		s.Problems = append(s.Problems, Problem{File: name, Detail: c.Failed[name]})
 	}
 	first := map[string]Entry{}
-	for _, name := range slices.Sorted(maps.Keys(c.files)) {
-		d := Decode(name, c.files[name])
+	for _, name := range slices.Sorted(maps.Keys(c.Files)) {
+		if len(bytes.TrimSpace(c.Files[name])) == 0 {
+			// Rather a full disk, or an editor between truncating and writing, than a person who wants everything gone.
+			s.Problems = append(s.Problems, Problem{File: name, Detail: "is empty; to configure nothing, remove the file or leave a comment in it"})
+			continue
+		}
+		s.Files++
+		d := Decode(name, c.Files[name])
 		s.Problems = append(s.Problems, d.Problems...)
 		for _, e := range d.Registries {
 			if other, twice := first[e.key()]; twice {

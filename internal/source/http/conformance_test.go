@@ -59,7 +59,9 @@ func fixture(t *testing.T, s *httptest.Server, cfg httpsource.Config) *sourcetes
 		CorruptInstance: func(_ *testing.T, service string) { s.CorruptInstance(service) },
 		CorruptUnit:     func(*testing.T) { s.Break("com.acme.Broken") },
 		FailListing: func(*testing.T) func() {
-			return s.Fail(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no database", http.StatusInternalServerError) })
+			return s.Fail(func(w http.ResponseWriter, _ *http.Request) {
+				http.Error(w, "no database", http.StatusInternalServerError)
+			})
 		},
 		FailUnit: func(_ *testing.T, service string) func() { return s.Break(service) },
 		Restart: func(t *testing.T) {

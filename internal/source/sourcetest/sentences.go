@@ -37,7 +37,7 @@ func sentences() []conformance {
 		{"10 a failing first listing is an error", FailingLists, failingFirstListing},
 		{"10 a failing later listing removes nothing", FailingLists, failingLaterListing},
 		{"10 a failing unit is skipped and recovers", FailingUnits, failingUnit},
-		{"11 an outage removes nothing", "", outage},
+		{"11 an outage removes nothing", Outages, outage},
 		{"12 a restart removes nothing", Restarts, restart},
 		{"12 a registry that lost its data", LossOfData, lossOfData},
 		{"13 a burst of 1,000 changes converges", "", burst},

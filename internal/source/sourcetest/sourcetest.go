@@ -35,6 +35,7 @@ const (
 	BadUnits      Feature = "malformed units"
 	FailingUnits  Feature = "failing units"
 	FailingLists  Feature = "failing listings"
+	Outages       Feature = "outages"
 	Restarts      Feature = "restarts"
 	LossOfData    Feature = "loss of data"
 	Credentials   Feature = "credentials"
@@ -54,7 +55,7 @@ type SourceOptions struct {
 // the test when it does not. Services are Java interface names without group or version, and the Ref.Name of a service is its name. A
 // function is nil only when its feature is opted out of.
 type Fixture struct {
-	// Addr is where the registry listens.
+	// Addr is where the registry listens; empty when outages are opted out of, because there is no connection.
 	Addr string
 	// New constructs a source with SourceID ID that watches the registry.
 	New func(o SourceOptions) source.Source

@@ -86,7 +86,9 @@ func (r *Registry) Wipe() {
 }
 
 // CorruptInstance adds an instance that makes no sense.
-func (r *Registry) CorruptInstance(name string) { r.update(name, func(s *service) { s.corrupt = true }) }
+func (r *Registry) CorruptInstance(name string) {
+	r.update(name, func(s *service) { s.corrupt = true })
+}
 
 // Break makes a service, new or not, one whose content makes no sense; it returns what takes that back.
 func (r *Registry) Break(name string) (heal func()) {

@@ -25,6 +25,13 @@ func Default(r *Registry) {
 	if s.Source.Eureka != nil {
 		defaultEureka(s.Source.Eureka)
 	}
+	if h := s.Source.HTTP; h != nil {
+		defaultHTTP(h)
+	}
+	if f := s.Source.File; f != nil {
+		setDefault(&f.Format, DocumentNative)
+		setDefault(&f.ServiceLabel, DefaultServiceLabel)
+	}
 	setDefault(&s.Services.Max, new(int32(10_000)))
 	setDefault(&s.Endpoints.Mode, EndpointsInline)
 	setDefault(&s.Endpoints.Hostnames, HostnamesReject)
@@ -81,6 +88,24 @@ func defaultConsul(c *Consul) {
 func defaultEureka(e *Eureka) {
 	setDefault(&e.PollInterval, duration(30*time.Second))
 	defaultTLS(e.TLS)
+}
+
+// DefaultServiceLabel is the label that names a service in a list of targets of Prometheus, which calls it a job.
+const DefaultServiceLabel = "job"
+
+func defaultHTTP(h *HTTP) {
+	setDefault(&h.Format, DocumentNative)
+	setDefault(&h.ServiceLabel, DefaultServiceLabel)
+	setDefault(&h.PollInterval, duration(10*time.Second))
+	if h.BearerSecretRef != nil {
+		setDefault(&h.BearerSecretRef.Key, "token")
+	}
+	for i := range h.Headers {
+		if ref := h.Headers[i].SecretRef; ref != nil {
+			setDefault(&ref.Key, "token")
+		}
+	}
+	defaultTLS(h.TLS)
 }
 
 func defaultTLS(t *TLS) {

@@ -34,6 +34,8 @@ const (
 const (
 	SourceTypeZooKeeper = "ZooKeeper"
 	SourceTypeConsul    = "Consul"
+	SourceTypeHTTP      = "HTTP"
+	SourceTypeFile      = "File"
 	SourceTypeEureka    = "Eureka"
 )
 
@@ -198,6 +200,10 @@ func (s *Source) Type() string {
 		return SourceTypeZooKeeper
 	case s.Consul != nil:
 		return SourceTypeConsul
+	case s.HTTP != nil:
+		return SourceTypeHTTP
+	case s.File != nil:
+		return SourceTypeFile
 	case s.Eureka != nil:
 		return SourceTypeEureka
 	}

@@ -25,11 +25,7 @@ func validateConsul(c *Consul, path *field.Path) field.ErrorList {
 		errs = append(errs, field.Invalid(path.Child("filter"), c.Filter, `needs an expression, e.g. Service.Meta.env == "prod"; or remove filter`))
 	}
 	if ref := c.TokenSecretRef; ref != nil {
-		p := path.Child("tokenSecretRef")
-		errs = append(errs, validateRefName(ref.Name, p.Child("name"), "consul")...)
-		if len(validation.IsConfigMapKey(ref.Key)) > 0 {
-			errs = append(errs, field.Invalid(p.Child("key"), ref.Key, "needs letters, digits, '-', '_' and '.', e.g. token"))
-		}
+		errs = append(errs, validateSecretKeyRef(ref, path.Child("tokenSecretRef"), "consul")...)
 	}
 	if c.TLS != nil {
 		if strings.HasPrefix(c.Address, "http://") {

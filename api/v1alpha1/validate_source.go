@@ -18,6 +18,8 @@ func validateSource(s *Source, path *field.Path) field.ErrorList {
 		{"zookeeper", checkMember(s.ZooKeeper, validateZooKeeper)},
 		{"consul", checkMember(s.Consul, validateConsul)},
 		{"eureka", checkMember(s.Eureka, validateEureka)},
+		{"http", checkMember(s.HTTP, validateHTTP)},
+		{"file", checkMember(s.File, validateFile)},
 	}
 	members = slices.DeleteFunc(members, func(m member) bool { return m.check == nil })
 	switch len(members) {
@@ -176,6 +178,14 @@ func validateTLS(t *TLS, path *field.Path) field.ErrorList {
 	}
 	if t.ServerName != "" && len(validation.IsDNS1123Subdomain(strings.ToLower(t.ServerName))) > 0 {
 		errs = append(errs, field.Invalid(path.Child("serverName"), t.ServerName, "needs to be a host name, e.g. zk.example.com"))
+	}
+	return errs
+}
+
+func validateSecretKeyRef(ref *SecretKeyRef, path *field.Path, example string) field.ErrorList {
+	errs := validateRefName(ref.Name, path.Child("name"), example)
+	if len(validation.IsConfigMapKey(ref.Key)) > 0 {
+		errs = append(errs, field.Invalid(path.Child("key"), ref.Key, "needs letters, digits, '-', '_' and '.', e.g. token"))
 	}
 	return errs
 }

@@ -42,6 +42,14 @@ func registryPage() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	documents, err := os.ReadFile(root + "/internal/controller/file/testdata/valid/http.yaml")
+	if err != nil {
+		return "", err
+	}
+	files, err := os.ReadFile(root + "/internal/controller/file/testdata/valid/file.yaml")
+	if err != nil {
+		return "", err
+	}
 	schema, err := registrySchema()
 	if err != nil {
 		return "", err
@@ -63,6 +71,9 @@ func registryPage() (string, error) {
 	p.linef("```yaml\n%s```\n", consul)
 	p.linef("The source of Eureka, likewise:\n")
 	p.linef("```yaml\n%s```\n", eureka)
+	p.linef("Documents at a URL, and in files:\n")
+	p.linef("```yaml\n%s```\n", documents)
+	p.linef("```yaml\n%s```\n", files)
 	p.object(section{reflect.TypeFor[v1alpha1.RegistryStatus](), "status", nil, schema.Properties["status"]})
 	return strings.TrimRight(p.b.String(), "\n") + "\n", nil
 }
@@ -86,6 +97,11 @@ func defaults() (map[string]any, error) {
 	r.Spec.Source.ZooKeeper = &v1alpha1.ZooKeeper{TLS: &v1alpha1.TLS{CARef: &v1alpha1.ObjectKeyRef{}}}
 	r.Spec.Source.Consul = &v1alpha1.Consul{TokenSecretRef: &v1alpha1.SecretKeyRef{}, TLS: &v1alpha1.TLS{CARef: &v1alpha1.ObjectKeyRef{}}}
 	r.Spec.Source.Eureka = &v1alpha1.Eureka{TLS: &v1alpha1.TLS{CARef: &v1alpha1.ObjectKeyRef{}}}
+	r.Spec.Source.HTTP = &v1alpha1.HTTP{
+		BearerSecretRef: &v1alpha1.SecretKeyRef{}, Headers: []v1alpha1.HTTPHeader{{SecretRef: &v1alpha1.SecretKeyRef{}}},
+		TLS: &v1alpha1.TLS{CARef: &v1alpha1.ObjectKeyRef{}},
+	}
+	r.Spec.Source.File = &v1alpha1.File{}
 	v1alpha1.Default(r)
 	data, err := json.Marshal(r.Spec)
 	if err != nil {

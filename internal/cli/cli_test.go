@@ -50,7 +50,7 @@ spec: {source: {zookeeper: {servers: ["zk"]}}, mode: Off}
 		code     int
 		out, err string
 	}{
-		{"good", []string{"../../examples"}, cli.ExitOK, "valid: 3 Registries in 3 files\n", ""},
+		{"good", []string{"../../examples"}, cli.ExitOK, "valid: 5 Registries in 5 files\n", ""},
 		{"bad", []string{bad, "../../examples"}, cli.ExitError, "", lines(
 			bad+`:4: spec.mode: "Off": needs to be one of Active, Observe, Paused`,
 			bad+`:4: spec.source.zookeeper.servers[0]: "zk": needs host:port, e.g. zk:2181`,

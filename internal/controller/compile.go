@@ -29,6 +29,9 @@ type SourceSpec struct {
 	Services v1alpha1.Services
 	// Eureka is the configuration of a source of Eureka.
 	Eureka *v1alpha1.Eureka
+	// HTTP and File are the configurations of sources of documents.
+	HTTP *v1alpha1.HTTP
+	File *v1alpha1.File
 }
 
 // compiled is one Registry in the words of the packages that work with it.
@@ -68,6 +71,12 @@ func compile(r *v1alpha1.Registry) *compiled {
 	}
 	if eureka := r.Spec.Source.Eureka; eureka != nil {
 		c.compileEureka(r, eureka)
+	}
+	if h := r.Spec.Source.HTTP; h != nil {
+		c.compileDocuments(r, "http", SourceSpec{HTTP: h})
+	}
+	if f := r.Spec.Source.File; f != nil {
+		c.compileDocuments(r, "file", SourceSpec{File: f})
 	}
 	c.policy = compilePolicy(r, c.registry.Sources)
 	return c
@@ -116,6 +125,15 @@ func (c *compiled) compileEureka(r *v1alpha1.Registry, eureka *v1alpha1.Eureka) 
 	id := model.NewSourceID(r.Namespace, r.Name, "eureka")
 	c.sources = append(c.sources, SourceSpec{ID: id, Namespace: r.Namespace, Registry: r.Name, Eureka: eureka})
 	c.registry.Sources = append(c.registry.Sources, translate.Source{ID: id, Scope: "eureka", DefaultWeight: 1})
+}
+
+// compileDocuments makes one source, of which there is one in a Registry: another URL or path does not make it another source, so that what
+// is published stays while documents move.
+func (c *compiled) compileDocuments(r *v1alpha1.Registry, registryType string, spec SourceSpec) {
+	c.registry.Type = registryType
+	spec.ID, spec.Namespace, spec.Registry = model.NewSourceID(r.Namespace, r.Name, registryType), r.Namespace, r.Name
+	c.sources = append(c.sources, spec)
+	c.registry.Sources = append(c.registry.Sources, translate.Source{ID: spec.ID, Scope: registryType, DefaultWeight: 1})
 }
 
 func endpointMode(mode v1alpha1.EndpointMode) translate.EndpointMode {

@@ -28,6 +28,10 @@ func (s Sources) New(spec SourceSpec) source.Source {
 	switch {
 	case spec.Consul != nil:
 		return s.newConsul(spec)
+	case spec.HTTP != nil:
+		return s.newHTTP(spec)
+	case spec.File != nil:
+		return s.newFile(spec)
 	case spec.Eureka != nil:
 		return s.newEureka(spec)
 	}

@@ -82,6 +82,13 @@ func TestEverythingSet(t *testing.T) {
 	routes := spec.Dubbo.Routes // One condition each.
 	routes[0].Method.Prefix, routes[0].Method.Suffix, routes[0].Method.Regex = routes[1].Method.Prefix, routes[2].Method.Suffix, routes[3].Method.Regex
 	spec.Dubbo.Routes = routes[:1]
+	spec.Source.HTTP = decodeValid(t, "http.yaml").Spec.Source.HTTP
+	// What cannot stand beside something else.
+	spec.Source.HTTP.BasicSecretRef = &v1alpha1.SecretRef{Name: "a"}
+	for i := range spec.Source.HTTP.Headers {
+		spec.Source.HTTP.Headers[i].Value, spec.Source.HTTP.Headers[i].SecretRef = "a", &v1alpha1.SecretKeyRef{Name: "a", Key: "b"}
+	}
+	spec.Source.File = decodeValid(t, "file.yaml").Spec.Source.File
 	unset(t, reflect.ValueOf(spec), "spec")
 }
 

@@ -1,6 +1,7 @@
 package file_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -69,9 +70,7 @@ func optOut(format document.Format) map[sourcetest.Feature]string {
 		sourcetest.Restarts:    "there is no server",
 		sourcetest.Credentials: "there are none; a file that may not be read is one that cannot be read",
 	}
-	for feature, reason := range documenttest.OptOut(format) {
-		out[feature] = reason
-	}
+	maps.Copy(out, documenttest.OptOut(format))
 	return out
 }
 
@@ -119,7 +118,7 @@ func (f *folder) fixture() *sourcetest.Fixture {
 			for _, name := range f.Names() {
 				remove(t, f.path(name))
 			}
-			f.Registry.Wipe()
+			f.Wipe()
 		},
 	}
 }

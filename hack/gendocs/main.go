@@ -27,7 +27,7 @@ func main() {
 func generate() error {
 	pages := map[string]func() (string, error){
 		"registry.md": registryPage, "cli.md": cliPage, "reasons.md": reasonsPage, "metrics.md": metricsPage,
-		"helm.md": helmPage,
+		"helm.md": helmPage, "services.schema.json": servicesSchema,
 	}
 	if err := os.MkdirAll(out, 0o755); err != nil { //nolint:gosec // Documentation is for everybody.
 		return err

@@ -205,11 +205,11 @@ func (p *poller) readChanges(ctx context.Context, s *server, now time.Time) (don
 func (p *poller) readAll(ctx context.Context, s *server, now time.Time) error {
 	all := newRegistry(p.cfg.SourceID)
 	a, from, err := p.read(ctx, s, "/apps", func(name string, records []record, err error) error {
-		if err != nil {
+		if err == nil {
+			all.add(name, records, p.known)
+		} else {
 			all.unreadable[name] = err
-			return nil
 		}
-		all.add(name, records, p.known)
 		return nil
 	})
 	switch {

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/registry-bridge/registry-bridge/internal/model"
 	"github.com/registry-bridge/registry-bridge/internal/source"
+	"github.com/registry-bridge/registry-bridge/internal/source/dubboprovider"
 	"github.com/registry-bridge/registry-bridge/internal/source/zookeeper/dubbourl"
 )
 
@@ -54,29 +54,6 @@ func interfaceName(node string) (string, error) {
 	return name, nil
 }
 
-// serviceKey is Dubbo's name of a service, "group/interface:version" without the parts that are blank.
-func serviceKey(iface, group, version string) string {
-	if group != "" {
-		iface = group + "/" + iface
-	}
-	if version != "" {
-		iface += ":" + version
-	}
-	return iface
-}
-
-// dubboMetadata returns the metadata of a service as a whole.
-func dubboMetadata(iface, group, version string) map[string]string {
-	meta := map[string]string{model.MetaDubboInterface: iface}
-	if group != "" {
-		meta[model.MetaDubboGroup] = group
-	}
-	if version != "" {
-		meta[model.MetaDubboVersion] = version
-	}
-	return meta
-}
-
 // assemble builds the services of a unit from its parsed providers; rules are in order.
 func assemble(unit model.Ref, providers []*provider, rules []*override) []*model.Service {
 	type key struct{ group, version string }
@@ -87,10 +64,11 @@ func assemble(unit model.Ref, providers []*provider, rules []*override) []*model
 	}
 	services := make([]*model.Service, 0, len(split))
 	for k, list := range split {
+		named := dubboprovider.Service{Interface: unit.Unit, Group: k.group, Version: k.version}
 		svc := &model.Service{
-			Ref:       model.Ref{Source: unit.Source, Unit: unit.Unit, Name: serviceKey(unit.Unit, k.group, k.version)},
+			Ref:       model.Ref{Source: unit.Source, Unit: unit.Unit, Name: named.Key()},
 			Instances: instances(list, rules),
-			Metadata:  dubboMetadata(unit.Unit, k.group, k.version),
+			Metadata:  named.Metadata(),
 		}
 		services = append(services, svc)
 	}
@@ -128,34 +106,15 @@ func instances(list []*provider, rules []*override) []model.Instance {
 	return out
 }
 
-// processes groups the providers of one host by the process that offers them, each group in the order of its ports.
+// processes groups the providers of one host by the process that offers them.
 func processes(offers []*provider, rules []*override) [][]*provider {
-	if len(offers) == 1 {
-		return [][]*provider{offers}
-	}
-	slices.SortFunc(offers, func(a, b *provider) int {
-		return cmp.Or(cmp.Compare(a.scheme, b.scheme), cmp.Compare(a.port, b.port))
-	})
-	type place struct {
-		pid      string
-		disabled bool
-		rank     int
-	}
-	byPID := !slices.ContainsFunc(offers, func(p *provider) bool { return p.pid == "" })
-	seen := make(map[[2]string]int, len(offers))
-	groups := make(map[place][]*provider, len(offers))
-	for _, p := range offers {
-		at := place{}
-		if byPID {
-			at.pid = p.pid
+	return dubboprovider.Processes(offers, func(p *provider) dubboprovider.Offer {
+		o := dubboprovider.Offer{Scheme: p.scheme, Port: p.port, PID: p.pid}
+		if _, disabled := apply(p, rules); disabled {
+			o.State = 1
 		}
-		// A protocol that is switched off must not take the others with it, so it stays apart.
-		_, at.disabled = apply(p, rules)
-		at.rank = seen[[2]string{at.pid, p.scheme}]
-		seen[[2]string{at.pid, p.scheme}]++
-		groups[at] = append(groups[at], p)
-	}
-	return slices.Collect(maps.Values(groups))
+		return o
+	})
 }
 
 // instance describes one process; weight, state and metadata are those of its first port.

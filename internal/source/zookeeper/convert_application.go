@@ -9,6 +9,7 @@ import (
 
 	"github.com/registry-bridge/registry-bridge/internal/model"
 	"github.com/registry-bridge/registry-bridge/internal/reason"
+	"github.com/registry-bridge/registry-bridge/internal/source/dubboprovider"
 	"github.com/registry-bridge/registry-bridge/internal/source/zookeeper/dubboapp"
 )
 
@@ -164,10 +165,11 @@ func (c *applicationConverter) provides(base string) bool {
 }
 
 func (c *applicationConverter) service(s dubboapp.Service) *model.Service {
-	ref := model.Ref{Unit: s.Interface, Name: serviceKey(s.Interface, s.Group, s.Version)}
+	named := dubboprovider.Service{Interface: s.Interface, Group: s.Group, Version: s.Version}
+	ref := model.Ref{Unit: s.Interface, Name: named.Key()}
 	svc := c.services[ref]
 	if svc == nil {
-		svc = &model.Service{Ref: ref, Metadata: dubboMetadata(s.Interface, s.Group, s.Version)}
+		svc = &model.Service{Ref: ref, Metadata: named.Metadata()}
 		c.services[ref] = svc
 	}
 	return svc
@@ -183,9 +185,9 @@ func (c *applicationConverter) instance(node string, r registration, same []dubb
 		meta = map[string]string{}
 	}
 	maps.Copy(meta, s.Params)
-	weight := parseWeight(meta[keyWeight], defaultWeight)
+	weight := dubboprovider.Weight(meta[keyWeight], dubboprovider.DefaultWeight)
 	inst := model.Instance{ID: node, Address: r.Address, Weight: weight}
-	if r.Disabled || isDisabled(meta) {
+	if r.Disabled || dubboprovider.Disabled(meta) {
 		inst.Health = model.Disabled
 	}
 	set := func(key, value string) {

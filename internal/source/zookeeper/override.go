@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/registry-bridge/registry-bridge/internal/source/dubboprovider"
 	"github.com/registry-bridge/registry-bridge/internal/source/zookeeper/dubbourl"
 )
 
@@ -36,7 +37,7 @@ func parseOverride(node string) *override {
 	if err != nil || !strings.EqualFold(u.Scheme, "override") {
 		return nil
 	}
-	if v := u.Params["enabled"]; v != "" && !isTrue(v) {
+	if v := u.Params["enabled"]; v != "" && !dubboprovider.True(v) {
 		return nil
 	}
 	if side := u.Params["side"]; side == "consumer" {
@@ -44,15 +45,15 @@ func parseOverride(node string) *override {
 	}
 	o := &override{
 		host: u.Host, port: u.Port, node: node,
-		group: u.Params["group"], version: normalVersion(u.Params["version"]), application: u.Params["application"],
+		group: u.Params["group"], version: dubboprovider.Version(u.Params["version"]), application: u.Params["application"],
 	}
 	o.priority, _ = strconv.Atoi(u.Params["priority"])
 	if v := u.Params["disabled"]; v != "" {
-		disabled := isTrue(v)
+		disabled := dubboprovider.True(v)
 		o.disabled = &disabled
 	}
 	if _, err := strconv.ParseInt(u.Params["weight"], 10, 32); err == nil {
-		weight := parseWeight(u.Params["weight"], defaultWeight)
+		weight := dubboprovider.Weight(u.Params["weight"], dubboprovider.DefaultWeight)
 		o.weight = &weight
 	}
 	if o.disabled == nil && o.weight == nil {

@@ -13,17 +13,14 @@ import (
 	"unique"
 
 	"github.com/registry-bridge/registry-bridge/internal/reason"
+	"github.com/registry-bridge/registry-bridge/internal/source/dubboprovider"
 	"github.com/registry-bridge/registry-bridge/internal/source/zookeeper/dubbourl"
 )
 
 const (
-	// defaultWeight is Dubbo's weight of a provider that names none.
-	defaultWeight = 100
-	maxPort       = 65535
+	maxPort = 65535
 	// maxMetadata bounds the parameters of one provider, in bytes of keys and values.
 	maxMetadata = 64 << 10
-	// unsetVersion is how Dubbo writes "no version" on the wire; it means the same as an absent one.
-	unsetVersion = "0.0.0"
 )
 
 // nodeKey stands for a node name: names are about 600 bytes long, and 100,000 of them need not stay in memory to tell which of them
@@ -63,7 +60,7 @@ func parseProvider(node string, pool *metaPool) *provider {
 		return &provider{key: key, host: hex.EncodeToString(key[:4]), problem: reason.Problem(reason.MalformedURL, err.Error())}
 	}
 	scheme := strings.ToLower(u.Scheme)
-	if !isProvider(scheme, u.Params) {
+	if !dubboprovider.Is(scheme, u.Params) {
 		return nil
 	}
 	p := &provider{
@@ -72,17 +69,17 @@ func parseProvider(node string, pool *metaPool) *provider {
 		host:        unique.Make(u.Host).Value(),
 		port:        u.Port,
 		group:       unique.Make(u.Params["group"]).Value(),
-		version:     unique.Make(normalVersion(u.Params["version"])).Value(),
+		version:     unique.Make(dubboprovider.Version(u.Params["version"])).Value(),
 		application: unique.Make(u.Params["application"]).Value(),
 		pid:         strings.Clone(u.Params["pid"]),
-		weight:      parseWeight(u.Params["weight"], defaultWeight),
-		disabled:    isDisabled(u.Params),
+		weight:      dubboprovider.Weight(u.Params["weight"], dubboprovider.DefaultWeight),
+		disabled:    dubboprovider.Disabled(u.Params),
 	}
 	p.timestamp, _ = strconv.ParseInt(u.Params["timestamp"], 10, 64)
 	if p.port < 1 || p.port > maxPort {
 		p.problem = reason.Problem(reason.PortOutOfRange, "port "+strconv.Itoa(p.port)+" is not between 1 and "+strconv.Itoa(maxPort))
 	}
-	if size := stableParams(u.Params); size > maxMetadata {
+	if size := dubboprovider.Metadata(u.Params); size > maxMetadata {
 		p.problem = reason.Problem(reason.MetadataTooLarge, strconv.Itoa(size)+" bytes of parameters, at most "+strconv.Itoa(maxMetadata))
 		return p
 	}
@@ -96,76 +93,6 @@ func (p *provider) id() string {
 		return "malformed:" + p.host
 	}
 	return p.scheme + "://" + net.JoinHostPort(p.host, strconv.Itoa(p.port))
-}
-
-func isProvider(scheme string, params map[string]string) bool {
-	switch scheme {
-	case "injvm", "empty", "consumer", "override", "absent", "route", "condition", "script", "admin":
-		return false
-	}
-	category := params["category"]
-	return params["side"] != "consumer" && (category == "" || strings.Contains(category, "providers"))
-}
-
-// normalVersion makes the two ways to say "no version" one.
-func normalVersion(v string) string {
-	if v == unsetVersion {
-		return ""
-	}
-	return v
-}
-
-// parseWeight reads a weight as Dubbo does: below zero is zero. What is no number counts as unset.
-func parseWeight(text string, unset uint32) uint32 {
-	n, err := strconv.ParseInt(text, 10, 32)
-	if err != nil {
-		return unset
-	}
-	return uint32(max(n, 0))
-}
-
-// isDisabled is Dubbo's rule: "disabled" decides when it is there, else "enabled", which defaults to true.
-func isDisabled(params map[string]string) bool {
-	if v := params["disabled"]; v != "" {
-		return isTrue(v)
-	}
-	v := params["enabled"]
-	return v != "" && !isTrue(v)
-}
-
-func isTrue(v string) bool { return strings.EqualFold(v, "true") }
-
-// stableParams removes from params what must never be metadata and returns the size of the rest: values that differ after every
-// restart (a restart is no change), keys that only repeat another one, and secrets.
-func stableParams(params map[string]string) int {
-	size := 0
-	for key, value := range params {
-		if isVolatile(key) || isSecret(key) || strings.HasPrefix(key, "default.") {
-			delete(params, key)
-			continue
-		}
-		size += len(key) + len(value)
-	}
-	return size
-}
-
-func isVolatile(key string) bool {
-	switch key {
-	case "timestamp", "remote.timestamp", "pid", "warmup", "bind.ip", "bind.port", "qos.port":
-		return true
-	}
-	return false
-}
-
-// isSecret is generous on purpose: metadata that is lost can be asked for, a secret in a label cannot be taken back.
-func isSecret(key string) bool {
-	key = strings.ToLower(key)
-	for _, word := range []string{"token", "password", "passwd", "secret", "credential", "accesskey", "access.key"} {
-		if strings.Contains(key, word) {
-			return true
-		}
-	}
-	return false
 }
 
 // metaPool shares equal metadata between the providers of a unit: the instances of a service differ in their address only. The

@@ -8,6 +8,7 @@ import (
 
 	"github.com/registry-bridge/registry-bridge/internal/model"
 	"github.com/registry-bridge/registry-bridge/internal/reason"
+	"github.com/registry-bridge/registry-bridge/internal/source/dubboprovider"
 	"github.com/registry-bridge/registry-bridge/internal/source/zookeeper/curator"
 	"github.com/registry-bridge/registry-bridge/internal/source/zookeeper/dubboapp"
 )
@@ -78,7 +79,7 @@ func portProblem(port int64) string {
 // stableMetadata returns what may be metadata of an instance, shared, and its size.
 func stableMetadata(metadata map[string]string, pool *metaPool) (map[string]string, int) {
 	own := maps.Clone(metadata)
-	size := stableParams(own)
+	size := dubboprovider.Metadata(own)
 	if size > maxMetadata {
 		return nil, size
 	}

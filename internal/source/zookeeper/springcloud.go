@@ -8,6 +8,7 @@ import (
 
 	"github.com/registry-bridge/registry-bridge/internal/model"
 	"github.com/registry-bridge/registry-bridge/internal/source"
+	"github.com/registry-bridge/registry-bridge/internal/source/dubboprovider"
 )
 
 // springCloud reads what Spring Cloud ZooKeeper writes:
@@ -69,7 +70,7 @@ func springInstance(node string, r registration, pool *metaPool) model.Instance 
 	}
 	meta, size := stableMetadata(r.Metadata, pool)
 	inst := model.Instance{
-		ID: node, Address: r.Address, Weight: parseWeight(r.Metadata[keyWeight], 1), Health: springHealth(r),
+		ID: node, Address: r.Address, Weight: dubboprovider.Weight(r.Metadata[keyWeight], 1), Health: springHealth(r),
 		Locality: model.Locality{Region: r.Metadata[keyRegion], Zone: r.Metadata[keyZone], Subzone: r.Metadata[keySub]},
 		Metadata: meta, Problem: cmp.Or(portProblem(port), metadataProblem(size)),
 	}

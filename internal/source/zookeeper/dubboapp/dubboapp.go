@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/registry-bridge/registry-bridge/internal/source"
+	"github.com/registry-bridge/registry-bridge/internal/source/dubboprovider"
 )
 
 // Keys of an instance's metadata.
@@ -38,9 +39,6 @@ func IsInternal(key string) bool {
 
 // NoServices is the revision of an instance that offers nothing yet.
 const NoServices = "0"
-
-// unsetVersion is how Dubbo writes "no version" on the wire; it means the same as an absent one.
-const unsetVersion = "0.0.0"
 
 // Errors of documents that are JSON, but not what they should be.
 var (
@@ -117,20 +115,12 @@ func ParseRevision(data []byte) ([]Service, error) {
 			continue
 		}
 		list = append(list, Service{
-			Interface: s.Name, Group: s.Group, Version: normalVersion(s.Version), Params: s.Params,
+			Interface: s.Name, Group: s.Group, Version: dubboprovider.Version(s.Version), Params: s.Params,
 			Endpoint: Endpoint{Protocol: strings.ToLower(s.Protocol), Port: s.Port},
 		})
 	}
 	slices.SortFunc(list, Service.Compare)
 	return list, nil
-}
-
-// normalVersion makes the two ways to say "no version" one.
-func normalVersion(v string) string {
-	if v == unsetVersion {
-		return ""
-	}
-	return v
 }
 
 func isMetadataService(name string) bool {
@@ -164,5 +154,5 @@ func ParseDefinition(data []byte) (group, version string, err error) {
 	if doc == nil {
 		return "", "", errNoObject
 	}
-	return doc.Parameters.Group, normalVersion(doc.Parameters.Version), nil
+	return doc.Parameters.Group, dubboprovider.Version(doc.Parameters.Version), nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/registry-bridge/registry-bridge/internal/sync/output"
 	"github.com/registry-bridge/registry-bridge/internal/sync/plan"
 	"github.com/registry-bridge/registry-bridge/internal/translate"
+	"github.com/registry-bridge/registry-bridge/internal/translate/dubbo"
 )
 
 // verdict is what became of something, and why.
@@ -313,5 +314,5 @@ func (x *index) mode(k subjectKey) reason.Reason {
 
 // dubbo reports whether the consumers of a host dial what the registry tells them.
 func (x *index) dubbo(k subjectKey) bool {
-	return slices.ContainsFunc(x.records[k], func(r record) bool { return r.src.Dubbo })
+	return slices.ContainsFunc(x.records[k], func(r record) bool { return r.src.Dubbo || dubbo.Served(r.svc) })
 }

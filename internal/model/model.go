@@ -65,6 +65,8 @@ const (
 	MetaDubboInterface = "dubbo.interface"
 	MetaDubboGroup     = "dubbo.group"
 	MetaDubboVersion   = "dubbo.version"
+	// MetaDubboApplication is set instead by a source that knows the application only (Dubbo 3's registration of applications).
+	MetaDubboApplication = "dubbo.application"
 )
 
 // Instance is one registered endpoint, usable or not.

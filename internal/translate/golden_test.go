@@ -68,6 +68,7 @@ type sourceIn struct {
 	Scope         string `json:"scope,omitempty"`
 	Dubbo         bool   `json:"dubbo,omitempty"`
 	DefaultWeight uint32 `json:"defaultWeight,omitempty"`
+	HostPrefix    string `json:"hostPrefix,omitempty"`
 }
 
 type ruleIn struct {
@@ -312,6 +313,7 @@ func (in *registryIn) compile(t *testing.T) *translate.Registry {
 		}
 		reg.Sources = append(reg.Sources, translate.Source{
 			ID: model.NewSourceID(reg.Namespace, reg.Name, s.Scope), Scope: s.Scope, Dubbo: s.Dubbo, DefaultWeight: weight,
+			HostPrefix: s.HostPrefix,
 		})
 	}
 	return reg

@@ -48,10 +48,10 @@ func (r *Registry) hostText(svc *model.Service, src *Source) (name, suffix strin
 	switch {
 	case r.Hosts.Template != "":
 		return r.expand(svc), r.Hosts.Suffix
-	case src.Dubbo:
+	case src.Dubbo || dubbo.Named(svc):
 		name, suffix = dubbo.Host(svc)
 	default:
-		name, suffix = svc.Ref.Name, defaultSuffix(r.Type)
+		name, suffix = src.HostPrefix+svc.Ref.Name, defaultSuffix(r.Type)
 	}
 	if r.Hosts.Suffix != "" {
 		suffix = r.Hosts.Suffix

@@ -55,6 +55,8 @@ type Source struct {
 	Dubbo bool
 	// DefaultWeight is the registry's weight of an instance that says nothing: 100 for Dubbo, else 1.
 	DefaultWeight uint32
+	// HostPrefix stands in front of the default hosts of services that are not Dubbo's, with its dot: the group and namespace of Nacos.
+	HostPrefix string
 }
 
 // Hosts configures how hosts are named.

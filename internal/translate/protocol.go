@@ -77,7 +77,7 @@ func (d *draft) classOf(inst *model.Instance, p *model.Port) class {
 	if d.settings.protocol != "" {
 		return plainClass(d.settings.protocol, true)
 	}
-	if d.src.Dubbo && word != "" {
+	if word != "" && (d.src.Dubbo || dubbo.Served(d.svc)) {
 		port := dubbo.TCP().Port(word)
 		return class{prefix: port.Prefix, protocol: Protocol(port.Protocol), stated: true}
 	}

@@ -19,6 +19,14 @@ func Interface(svc *model.Service) string {
 	return svc.Ref.Name
 }
 
+// Named reports whether a service is one of Dubbo's interfaces, so that its host is named by interface, group and version.
+func Named(svc *model.Service) bool { return svc.Metadata[model.MetaDubboInterface] != "" }
+
+// Served reports whether Dubbo's providers offer a service: an interface, or all that an application has.
+func Served(svc *model.Service) bool {
+	return Named(svc) || svc.Metadata[model.MetaDubboApplication] != ""
+}
+
 // Host returns the default host of a service, not yet made legal, as what stands before the suffix and the suffix:
 // "[v-<version>.][g-<group>.]<interface>", and "dubbo" for an interface without a dot.
 func Host(svc *model.Service) (name, suffix string) {

@@ -32,6 +32,9 @@ func Default(r *Registry) {
 		setDefault(&f.Format, DocumentNative)
 		setDefault(&f.ServiceLabel, DefaultServiceLabel)
 	}
+	if s.Source.Nacos != nil {
+		defaultNacos(s.Source.Nacos)
+	}
 	setDefault(&s.Services.Max, new(int32(10_000)))
 	setDefault(&s.Endpoints.Mode, EndpointsInline)
 	setDefault(&s.Endpoints.Hostnames, HostnamesReject)
@@ -106,6 +109,22 @@ func defaultHTTP(h *HTTP) {
 		}
 	}
 	defaultTLS(h.TLS)
+}
+
+func defaultNacos(n *Nacos) {
+	setDefault(&n.GRPCPortOffset, new(int32(1000)))
+	setDefault(&n.ContextPath, "/nacos")
+	setDefault(&n.Layout, NacosAuto)
+	if len(n.Scopes) == 0 {
+		n.Scopes = []NacosScope{{}}
+	}
+	for i := range n.Scopes {
+		setDefault(&n.Scopes[i].Namespace, NacosDefaultNamespace)
+		if len(n.Scopes[i].Groups) == 0 {
+			n.Scopes[i].Groups = []string{NacosDefaultGroup}
+		}
+	}
+	defaultTLS(n.TLS)
 }
 
 func defaultTLS(t *TLS) {

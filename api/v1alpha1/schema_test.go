@@ -72,6 +72,8 @@ func TestDefaultsAreThoseOfTheSchema(t *testing.T) {
 		"http":             `{source: {http: {url: "https://cmdb/services"}}}`,
 		"http secrets":     `{source: {http: {url: "https://cmdb/services", bearerSecretRef: {name: a}, headers: [{name: A, secretRef: {name: b}}, {name: B, value: c}], tls: {caRef: {name: ca}}}}}`,
 		"file":             `{source: {file: {path: /services}}}`,
+		"nacos":            `{source: {nacos: {servers: ["nacos:8848"]}}}`,
+		"nacos scopes":     `{source: {nacos: {servers: ["nacos:8848"], tls: {caRef: {name: ca}}, scopes: [{groups: [a]}, {namespace: b}]}}}`,
 		"objects":          `{source: {consul: {address: "http://c:8500"}}, services: {}, hosts: {}, endpoints: {}, dubbo: {}, output: {}, guards: {massRemoval: {}}}`,
 		"nulls":            `{source: {consul: {address: "http://c:8500"}}, mode: null, guards: null, output: {vipCIDR: null}, endpoints: {denyCIDRs: null}}`,
 		"set to nothing":   `{source: {consul: {address: "http://c:8500"}}, endpoints: {denyCIDRs: [], copyLabels: []}, output: {vipCIDR: ""}}`,
@@ -144,6 +146,15 @@ func TestSchemaRefuses(t *testing.T) {
 	}{
 		{"no source", func(s *v1alpha1.RegistrySpec) { s.Source.ZooKeeper = nil }, "spec.source", "exactly one"},
 		{"two sources", func(s *v1alpha1.RegistrySpec) { s.Source.Consul = &v1alpha1.Consul{Address: "http://c:1"} }, "spec.source", "exactly one"},
+		{"key and password", func(s *v1alpha1.RegistrySpec) {
+			s.Source = v1alpha1.Source{Nacos: &v1alpha1.Nacos{
+				Servers: []string{"n:1"}, AuthSecretRef: &v1alpha1.SecretRef{Name: "a"}, AccessKey: &v1alpha1.NacosAccessKey{SecretRef: v1alpha1.SecretRef{Name: "a"}},
+			}}
+			v1alpha1.Default(&v1alpha1.Registry{Spec: *s})
+		}, "spec.source.nacos.accessKey", "beside authSecretRef"},
+		{"namespace twice", func(s *v1alpha1.RegistrySpec) {
+			s.Source = v1alpha1.Source{Nacos: &v1alpha1.Nacos{Servers: []string{"n:1"}, Scopes: []v1alpha1.NacosScope{{Namespace: "a"}, {Namespace: "a"}}}}
+		}, "spec.source.nacos.scopes[1]", "Duplicate"},
 		{"no server", func(s *v1alpha1.RegistrySpec) { s.Source.ZooKeeper.Servers = nil }, "spec.source.zookeeper.servers", ""},
 		{"no port", func(s *v1alpha1.RegistrySpec) { s.Source.ZooKeeper.Servers = []string{"zk"} }, "spec.source.zookeeper.servers[0]", ""},
 		{"server twice", func(s *v1alpha1.RegistrySpec) { s.Source.ZooKeeper.Servers = []string{"a:1", "a:1"} }, "spec.source.zookeeper.servers[1]", "Duplicate"},

@@ -4,8 +4,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // Source is the registry to read. Exactly one member is set.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.zookeeper), has(self.consul), has(self.eureka), has(self.http), has(self.file)].exists_one(set, set)",message="needs exactly one registry, e.g. zookeeper"
-// +kubebuilder:validation:XValidation:rule="has(self.zookeeper) == has(oldSelf.zookeeper) && has(self.consul) == has(oldSelf.consul) && has(self.eureka) == has(oldSelf.eureka) && has(self.http) == has(oldSelf.http) && has(self.file) == has(oldSelf.file)",message="which registry it is cannot be changed; create another Registry"
+// +kubebuilder:validation:XValidation:rule="[has(self.zookeeper), has(self.consul), has(self.eureka), has(self.http), has(self.file), has(self.nacos)].exists_one(set, set)",message="needs exactly one registry, e.g. zookeeper"
+// +kubebuilder:validation:XValidation:rule="has(self.zookeeper) == has(oldSelf.zookeeper) && has(self.consul) == has(oldSelf.consul) && has(self.eureka) == has(oldSelf.eureka) && has(self.http) == has(oldSelf.http) && has(self.file) == has(oldSelf.file) && has(self.nacos) == has(oldSelf.nacos)",message="which registry it is cannot be changed; create another Registry"
 type Source struct {
 	// Apache ZooKeeper.
 	ZooKeeper *ZooKeeper `json:"zookeeper,omitempty"`
@@ -17,6 +17,8 @@ type Source struct {
 	HTTP *HTTP `json:"http,omitempty"`
 	// Documents in files, for registries of your own and for release systems.
 	File *File `json:"file,omitempty"`
+	// Alibaba Nacos.
+	Nacos *Nacos `json:"nacos,omitempty"`
 }
 
 // Consul says how to reach a datacenter of Consul and what to read in it. The bridge only reads.

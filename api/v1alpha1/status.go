@@ -37,6 +37,7 @@ const (
 	SourceTypeHTTP      = "HTTP"
 	SourceTypeFile      = "File"
 	SourceTypeEureka    = "Eureka"
+	SourceTypeNacos     = "Nacos"
 )
 
 // NamingVersion is the version of the naming schemes that this program has.
@@ -206,6 +207,8 @@ func (s *Source) Type() string {
 		return SourceTypeFile
 	case s.Eureka != nil:
 		return SourceTypeEureka
+	case s.Nacos != nil:
+		return SourceTypeNacos
 	}
 	return ""
 }

@@ -20,6 +20,7 @@ func validateSource(s *Source, path *field.Path) field.ErrorList {
 		{"eureka", checkMember(s.Eureka, validateEureka)},
 		{"http", checkMember(s.HTTP, validateHTTP)},
 		{"file", checkMember(s.File, validateFile)},
+		{"nacos", checkMember(s.Nacos, validateNacos)},
 	}
 	members = slices.DeleteFunc(members, func(m member) bool { return m.check == nil })
 	switch len(members) {

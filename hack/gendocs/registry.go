@@ -50,6 +50,10 @@ func registryPage() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	nacos, err := os.ReadFile(root + "/internal/controller/file/testdata/valid/nacos.yaml")
+	if err != nil {
+		return "", err
+	}
 	schema, err := registrySchema()
 	if err != nil {
 		return "", err
@@ -74,6 +78,8 @@ func registryPage() (string, error) {
 	p.linef("Documents at a URL, and in files:\n")
 	p.linef("```yaml\n%s```\n", documents)
 	p.linef("```yaml\n%s```\n", files)
+	p.linef("The source of Nacos:\n")
+	p.linef("```yaml\n%s```\n", nacos)
 	p.object(section{reflect.TypeFor[v1alpha1.RegistryStatus](), "status", nil, schema.Properties["status"]})
 	return strings.TrimRight(p.b.String(), "\n") + "\n", nil
 }
@@ -102,6 +108,7 @@ func defaults() (map[string]any, error) {
 		TLS: &v1alpha1.TLS{CARef: &v1alpha1.ObjectKeyRef{}},
 	}
 	r.Spec.Source.File = &v1alpha1.File{}
+	r.Spec.Source.Nacos = &v1alpha1.Nacos{TLS: &v1alpha1.TLS{CARef: &v1alpha1.ObjectKeyRef{}}}
 	v1alpha1.Default(r)
 	data, err := json.Marshal(r.Spec)
 	if err != nil {

@@ -23,9 +23,11 @@ type SourceSpec struct {
 	Namespace, Registry string
 	// ZooKeeper is the configuration with exactly one layout, and without that layout's name.
 	ZooKeeper *v1alpha1.ZooKeeper
-	// Consul is the configuration of a source of Consul, and Services which services it reads: a query each is too many for those that
-	// nobody wants.
-	Consul   *v1alpha1.Consul
+	// Consul is the configuration of a source of Consul. For it and for Nacos, Services says which services are read: a query or a
+	// subscription each is too many for those that nobody wants.
+	Consul *v1alpha1.Consul
+	// Nacos is the configuration of a source of Nacos, with exactly one scope that has one group.
+	Nacos    *v1alpha1.Nacos
 	Services v1alpha1.Services
 	// Eureka is the configuration of a source of Eureka.
 	Eureka *v1alpha1.Eureka
@@ -77,6 +79,9 @@ func compile(r *v1alpha1.Registry) *compiled {
 	}
 	if f := r.Spec.Source.File; f != nil {
 		c.compileDocuments(r, "file", SourceSpec{File: f})
+	}
+	if n := r.Spec.Source.Nacos; n != nil {
+		c.compileNacos(r, n)
 	}
 	c.policy = compilePolicy(r, c.registry.Sources)
 	return c

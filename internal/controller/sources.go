@@ -34,6 +34,8 @@ func (s Sources) New(spec SourceSpec) source.Source {
 		return s.newFile(spec)
 	case spec.Eureka != nil:
 		return s.newEureka(spec)
+	case spec.Nacos != nil:
+		return s.newNacos(spec)
 	}
 	return s.newZooKeeper(spec)
 }

@@ -89,6 +89,8 @@ func TestEverythingSet(t *testing.T) {
 		spec.Source.HTTP.Headers[i].Value, spec.Source.HTTP.Headers[i].SecretRef = "a", &v1alpha1.SecretKeyRef{Name: "a", Key: "b"}
 	}
 	spec.Source.File = decodeValid(t, "file.yaml").Spec.Source.File
+	spec.Source.Nacos = decodeValid(t, "nacos.yaml").Spec.Source.Nacos
+	spec.Source.Nacos.AccessKey = decodeValid(t, "nacos-access-key.yaml").Spec.Source.Nacos.AccessKey
 	unset(t, reflect.ValueOf(spec), "spec")
 }
 

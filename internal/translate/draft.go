@@ -8,6 +8,7 @@ import (
 
 	"github.com/registry-bridge/registry-bridge/internal/model"
 	"github.com/registry-bridge/registry-bridge/internal/reason"
+	"github.com/registry-bridge/registry-bridge/internal/translate/dubbo"
 )
 
 // draft is what one service means by itself: it depends on the service, on its Registry, and on the pods at its addresses only, so it is
@@ -16,6 +17,8 @@ type draft struct {
 	svc *model.Service
 	reg *Registry
 	src *Source
+	// dubbo says that the service is one of Dubbo's, where not all of its source are.
+	dubbo bool
 	// settings are what the rules say of the service.
 	settings settings
 	// host is empty when the service can have none.
@@ -69,7 +72,7 @@ func (c *candidate) place() place {
 
 // newDraft drafts a service.
 func newDraft(svc *model.Service, reg *Registry, src *Source, pods *Pods) *draft {
-	d := &draft{svc: svc, reg: reg, src: src, settings: reg.settingsOf(svc.Ref.Name)}
+	d := &draft{svc: svc, reg: reg, src: src, dubbo: dubbo.Served(svc), settings: reg.settingsOf(svc.Ref.Name)}
 	host, f := reg.hostOf(svc, src, d.settings.host)
 	d.host = host
 	if reg.Selects != nil && !reg.Selects(svc.Ref.Name) {

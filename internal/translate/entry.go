@@ -302,7 +302,7 @@ func (e *entry) describe(winners []*draft, parts []part) {
 		if len(d.candidates) > 0 && !slices.ContainsFunc(parts, func(p part) bool { return p.reg == d.reg }) {
 			continue // It was left out.
 		}
-		e.dubbo = e.dubbo || d.src.Dubbo || dubbo.Served(d.svc)
+		e.dubbo = e.dubbo || d.src.Dubbo || d.dubbo
 		e.origins = append(e.origins, d.svc.Ref)
 	}
 	slices.SortFunc(e.origins, model.Ref.Compare)

@@ -3,6 +3,7 @@ package dubbo_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/registry-bridge/registry-bridge/e2e/faults/bridge"
 	"github.com/registry-bridge/registry-bridge/e2e/lab"
@@ -38,16 +39,22 @@ var program string
 
 func TestMain(m *testing.M) { os.Exit(bridge.Suite{Program: &program}.Run(m)) }
 
+// source is what the Registry of these tests reads: servers, and layouts in YAML, by default the interface level.
+type source struct {
+	servers []string
+	layouts string
+}
+
 // registry is the Registry of these tests. The providers of the lab are on 127.0.0.1, which is denied unless configured.
-func registry(servers []string) string {
+func (s source) registry() string {
 	return fmt.Sprintf(`
 apiVersion: registry-bridge.io/v1alpha1
 kind: Registry
 metadata: {name: dubbo, namespace: dubbo-registry}
 spec:
-  source: {zookeeper: {servers: ["%s"]}}
+  source: {zookeeper: {servers: ["%s"], layouts: %s}}
   endpoints: {denyCIDRs: []}
-`, strings.Join(servers, `", "`))
+`, strings.Join(s.servers, `", "`), cmp.Or(s.layouts, "[{}]"))
 }
 
 // generations are those of Dubbo that every test runs with.
@@ -71,10 +78,10 @@ func TestPlan(t *testing.T) {
 			test.options.Registry, test.options.Group, test.options.ServiceVersion = server.Addr, "blue", "1.0.0"
 			provider := lab.StartDubboProvider(t, test.options)
 
-			objects := plan(t, server.Addr)
+			objects := plan(t, source{servers: []string{server.Addr}})
 			checkValid(t, objects)
 			want := []string{"dubbo-registry/v-1.0.0.g-blue.demo.greetingservice: 127.0.0.1:" + strconv.Itoa(provider.Port)}
-			if diff := cmp.Diff(want, summary(objects)); diff != "" {
+			if diff := gocmp.Diff(want, summary(objects)); diff != "" {
 				t.Errorf("plan (-want +got):\n%s", diff)
 			}
 			if got := objects[0].ServiceEntry.Ports[0].Protocol; got != test.protocol {
@@ -118,7 +125,7 @@ func TestRemoval(t *testing.T) {
 			dies := lab.StartDubboProvider(t, options)
 			output := t.TempDir()
 			process := lab.StartProcess(t, "registry-bridge", program, "run",
-				"--config", configFile(t, server.Addr), "--output-dir", output, "--listen", "")
+				"--config", configFile(t, source{servers: []string{server.Addr}}), "--output-dir", output, "--listen", "")
 			awaitOutput(t, startLimit, output, stays.Port, leaves.Port, dies.Port)
 			client := lab.ConnectZooKeeper(t, lab.ZooKeeperClient{Servers: []string{server.Addr}})
 
@@ -146,7 +153,7 @@ func TestEnsemble(t *testing.T) {
 	register(t, client, 20880)
 	output := t.TempDir()
 	lab.StartProcess(t, "registry-bridge", program, "run",
-		"--config", configFile(t, all...), "--output-dir", output, "--listen", "")
+		"--config", configFile(t, source{servers: all}), "--output-dir", output, "--listen", "")
 	awaitOutput(t, startLimit, output, 20880)
 
 	for _, server := range servers {
@@ -176,22 +183,22 @@ func register(t *testing.T, client *zk.Conn, port int) {
 }
 
 // configFile writes the Registry of these tests into a file.
-func configFile(t *testing.T, servers ...string) string {
+func configFile(t *testing.T, s source) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "registry.yaml")
-	if err := os.WriteFile(name, []byte(registry(servers)), 0o600); err != nil {
+	if err := os.WriteFile(name, []byte(s.registry()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return name
 }
 
 // plan runs "registry-bridge plan -o yaml" with an empty output.
-func plan(t *testing.T, zookeeper string) []*translate.Object {
+func plan(t *testing.T, s source) []*translate.Object {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, program, "plan", "-o", "yaml", "--config", configFile(t, zookeeper))
+	cmd := exec.CommandContext(ctx, program, "plan", "-o", "yaml", "--config", configFile(t, s))
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("plan: %v\n%s", err, stderr.String())
@@ -225,13 +232,18 @@ func summary(objects []*translate.Object) []string {
 // awaitOutput waits until the folder has the service of the lab with exactly the providers on these ports.
 func awaitOutput(t *testing.T, limit time.Duration, output string, ports ...int) {
 	t.Helper()
-	want := "dubbo-registry/demo.greetingservice: " + strings.Join(addresses(ports), ", ")
-	lab.Await(t, limit, "the output has "+want, func(context.Context) error {
+	awaitObjects(t, limit, output, "dubbo-registry/demo.greetingservice: "+strings.Join(addresses(ports), ", "))
+}
+
+// awaitObjects waits until the folder has exactly these objects, as summary renders them.
+func awaitObjects(t *testing.T, limit time.Duration, output string, want ...string) {
+	t.Helper()
+	lab.Await(t, limit, fmt.Sprintf("the output has %q", want), func(context.Context) error {
 		objects, err := readOutput(output)
 		if err != nil {
 			return err
 		}
-		if got := summary(objects); !slices.Equal(got, []string{want}) {
+		if got := summary(objects); !slices.Equal(got, want) {
 			return fmt.Errorf("it has %q", got)
 		}
 		return nil

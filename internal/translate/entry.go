@@ -51,6 +51,8 @@ type entry struct {
 	dubbo    bool
 	ports    []ServicePort
 	shardsOf [][]Endpoint
+	// claims are those of sources whose endpoint belongs to another.
+	claims []Claim
 	// subjectAltNames are the identities of the endpoints.
 	subjectAltNames []string
 	origins         []model.Ref
@@ -129,22 +131,37 @@ func (e *entry) withdraw() {
 }
 
 // electOriginal returns the drafts of the service that keeps the host: the one in the live annotation, else the smallest that has
-// something to publish. All others are told.
+// something to publish. Another Registry may know it by another name, see sameService. All others are told.
 func (e *entry) electOriginal() []*draft {
+	elected := elect(e.drafts, e.prior.Service)
+	if elected == nil {
+		return nil
+	}
+	var kept []*draft
+	for rest := e.drafts; len(rest) > 0; {
+		n := slices.IndexFunc(rest, func(d *draft) bool { return d.reg != rest[0].reg })
+		if n < 0 {
+			n = len(rest)
+		}
+		kept = append(kept, e.keepOriginal(rest[:n], elected)...)
+		rest = rest[n:]
+	}
+	return kept
+}
+
+// elect returns a draft of the service that keeps the host among drafts, nil when all are excluded; live is the live annotation.
+func elect(drafts []*draft, live string) *draft {
 	var winner *draft
-	for _, d := range e.drafts {
+	for _, d := range drafts {
 		switch {
 		case d.excluded:
-		case e.prior.Service != "" && EncodeName(d.svc.Ref.Name) == e.prior.Service:
-			return e.keepOriginal(d.svc.Ref.Name)
+		case live != "" && EncodeName(d.svc.Ref.Name) == live:
+			return d
 		case winner == nil, better(d, winner):
 			winner = d
 		}
 	}
-	if winner == nil {
-		return nil
-	}
-	return e.keepOriginal(winner.svc.Ref.Name)
+	return winner
 }
 
 func better(d, than *draft) bool {
@@ -154,18 +171,32 @@ func better(d, than *draft) bool {
 	return d.svc.Ref.Name < than.svc.Ref.Name
 }
 
-func (e *entry) keepOriginal(name string) []*draft {
+// keepOriginal returns those drafts of one Registry that are the elected service.
+func (e *entry) keepOriginal(drafts []*draft, elected *draft) []*draft {
+	same := slices.DeleteFunc(slices.Clone(drafts), func(d *draft) bool { return !sameService(d, elected) })
+	winner := elect(same, EncodeName(elected.svc.Ref.Name))
 	var kept []*draft
-	for _, d := range e.drafts {
+	for _, d := range drafts {
 		switch {
 		case d.excluded:
-		case d.svc.Ref.Name == name:
+		case winner != nil && d.svc.Ref.Name == winner.svc.Ref.Name:
 			kept = append(kept, d)
 		default:
-			e.report(d, "", fault{reason.HostCollision, fmt.Sprintf("the host belongs to %.200q", name)})
+			e.report(d, "", fault{reason.HostCollision, fmt.Sprintf("the host belongs to %.200q", elected.svc.Ref.Name)})
 		}
 	}
 	return kept
+}
+
+// sameService reports whether a draft is the service that was elected for the host of both. Within a Registry the name decides. Two
+// Registries may spell one name differently (Eureka has it in capitals), or know the service by names that have nothing in common, when
+// rules give it the host.
+func sameService(d, elected *draft) bool {
+	if d.svc.Ref.Name == elected.svc.Ref.Name {
+		return true
+	}
+	return d.reg != elected.reg &&
+		(strings.EqualFold(d.svc.Ref.Name, elected.svc.Ref.Name) || d.settings.host != "" && elected.settings.host != "")
 }
 
 // ownerOf returns the part that decides about ports: that of the Registry that published the host, or, when nothing is live, the first.
@@ -251,27 +282,44 @@ func (e *entry) locate(parts []part, owner *part, c *choice) []located {
 	return all
 }
 
-// unique sorts the endpoints. One that is claimed twice belongs to the first in merge order.
+// unique sorts the endpoints. One that is claimed twice, or a port of it, belongs to the first in merge order.
 func (e *entry) unique(all []located) []Endpoint {
-	slices.SortStableFunc(all, func(a, b located) int {
-		return cmp.Or(strings.Compare(a.Address, b.Address), cmp.Compare(a.Port(), b.Port()))
-	})
+	slices.SortStableFunc(all, func(a, b located) int { return strings.Compare(a.Address, b.Address) })
 	endpoints := make([]Endpoint, 0, len(all))
-	var first *located
+	owners := map[uint32]*located{} // Of the ports of one address.
 	for i := range all {
 		l := &all[i]
-		if first != nil && first.Address == l.Address && first.Port() == l.Port() {
-			if first.draft.reg != l.draft.reg {
-				e.report(l.draft, l.id, fault{
-					reason.DuplicateEndpoint, fmt.Sprintf("Registry %s publishes the same endpoint", first.draft.reg.Name),
-				})
-			}
+		if i > 0 && all[i-1].Address != l.Address {
+			clear(owners)
+		}
+		at := slices.IndexFunc(l.Ports, func(p EndpointPort) bool { return owners[p.Number] != nil })
+		if at >= 0 {
+			e.yield(l, owners[l.Ports[at].Number])
 			continue
 		}
-		first = l
+		for _, p := range l.Ports {
+			owners[p.Number] = l
+		}
 		endpoints = append(endpoints, l.Endpoint)
 	}
+	slices.SortFunc(endpoints, func(a, b Endpoint) int {
+		return cmp.Or(strings.Compare(a.Address, b.Address), cmp.Compare(a.Port(), b.Port()))
+	})
+	slices.SortFunc(e.claims, Claim.Compare)
+	e.claims = slices.Compact(e.claims)
 	return endpoints
+}
+
+// yield notes that an endpoint belongs to another one's source.
+func (e *entry) yield(l, owner *located) {
+	if owner.draft.src.ID != l.draft.src.ID {
+		e.claims = append(e.claims, Claim{l.draft.src.ID, l.Address, l.Port()})
+	}
+	if owner.draft.reg != l.draft.reg {
+		e.report(l.draft, l.id, fault{
+			reason.DuplicateEndpoint, fmt.Sprintf("Registry %s publishes the same endpoint", owner.draft.reg.Name),
+		})
+	}
 }
 
 // equalWeights leaves weights that say nothing unset.
@@ -311,16 +359,40 @@ func (e *entry) describe(winners []*draft, parts []part) {
 	maps.Copy(e.labels, e.registry.Output.Labels)
 	e.labels[LabelManagedBy], e.labels[LabelInstance] = ManagedBy, e.instance
 
-	e.annotations = map[string]string{AnnotationService: EncodeName(first.svc.Ref.Name), AnnotationRegistry: e.registry.Name}
-	unit := first.svc.Ref.Unit
-	for _, d := range winners {
-		if EncodeName(d.svc.Ref.Unit) == e.prior.Unit {
-			unit = d.svc.Ref.Unit
+	service, unit := e.original(winners)
+	e.annotations = map[string]string{AnnotationService: service, AnnotationRegistry: e.registry.Name}
+	if unit != service {
+		e.annotations[AnnotationUnit] = unit
+	}
+}
+
+// original returns, encoded, the name and the unit of the service that the host was made of, in the words of the Registry that published
+// it first: for as long as there is that Registry, they stay, also while it has nothing of the host.
+func (e *entry) original(winners []*draft) (service, unit string) {
+	named := winners
+	if e.owner != nil {
+		named = slices.DeleteFunc(slices.Clone(winners), func(d *draft) bool { return d.reg != e.owner })
+	}
+	if len(named) == 0 {
+		if e.prior.Service != "" {
+			return e.prior.Service, cmp.Or(e.prior.Unit, e.prior.Service)
+		}
+		named = winners
+	}
+	first := named[0]
+	for _, d := range named {
+		if len(d.candidates) > 0 {
+			first = d
+			break
 		}
 	}
-	if unit != first.svc.Ref.Name {
-		e.annotations[AnnotationUnit] = EncodeName(unit)
+	unit = EncodeName(first.svc.Ref.Unit)
+	for _, d := range winners {
+		if own := EncodeName(d.svc.Ref.Unit); own == e.prior.Unit {
+			unit = own
+		}
 	}
+	return EncodeName(first.svc.Ref.Name), unit
 }
 
 // limit is the number of endpoints from which the host is sharded.

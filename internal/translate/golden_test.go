@@ -110,6 +110,7 @@ type instanceIn struct {
 type caseOut struct {
 	Objects     []map[string]any `json:"objects,omitempty"`
 	Origins     []string         `json:"origins,omitempty"`
+	Claims      []string         `json:"claims,omitempty"`
 	Withdrawn   []string         `json:"withdrawn,omitempty"`
 	Diagnostics []string         `json:"diagnostics,omitempty"`
 	// Endpoints stands for objects with too many of them to be read.
@@ -183,6 +184,9 @@ func encode(t *testing.T, result translate.Result) caseOut {
 				t.Fatal(err)
 			}
 			out.Objects = append(out.Objects, m)
+		}
+		for _, c := range o.Claims {
+			out.Claims = append(out.Claims, fmt.Sprintf("%s: %s has %s:%d, too", o.Key, c.Source, c.Address, c.Port))
 		}
 		for _, ref := range o.Origins {
 			out.Origins = append(out.Origins, fmt.Sprintf("%s: %s %.80q by %s", o.Key, ref.Source, ref.Name, strings.Join(o.Registries, ",")))

@@ -94,6 +94,22 @@ type Object struct {
 	// Registries are the names of the Registries that contribute, in merge order; nil for an object read from an output, and for a
 	// KindEnvoyFilter, which is of nobody's in particular: what it is made of are the hosts that it names.
 	Registries []string
+	// Claims are what sources say beyond the labels of endpoints, sorted: an endpoint of the host that a source has, too, and that belongs
+	// to another. The guards count them: such a source has not lost the endpoint. Nil for an object that was read from an output.
+	Claims []Claim
+}
+
+// Claim is an endpoint that a source has, too.
+type Claim struct {
+	Source  model.SourceID
+	Address string
+	// Port is the smallest real port, see Endpoint.Port.
+	Port uint32
+}
+
+// Compare orders claims by source, address and port.
+func (c Claim) Compare(o Claim) int {
+	return cmp.Or(cmp.Compare(c.Source, o.Source), strings.Compare(c.Address, o.Address), cmp.Compare(c.Port, o.Port))
 }
 
 // Registry returns the name of the Registry, in the namespace of the object, that the object belongs to: the one that published it first.

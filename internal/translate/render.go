@@ -30,6 +30,9 @@ func (e *entry) render(addresses, names []string) {
 				Endpoints: e.shardsOf[i],
 			},
 		}
+		if i == 0 {
+			o.Claims = e.claims
+		}
 		if at := slices.IndexFunc(e.objects, o.equal); at >= 0 {
 			o = e.objects[at]
 		}
@@ -41,7 +44,7 @@ func (e *entry) render(addresses, names []string) {
 func (o *Object) equal(p *Object) bool {
 	return o.Key == p.Key && o.ServiceEntry.equal(p.ServiceEntry) &&
 		maps.Equal(o.Labels, p.Labels) && maps.Equal(o.Annotations, p.Annotations) &&
-		slices.Equal(o.Origins, p.Origins) && slices.Equal(o.Registries, p.Registries)
+		slices.Equal(o.Origins, p.Origins) && slices.Equal(o.Registries, p.Registries) && slices.Equal(o.Claims, p.Claims)
 }
 
 func (s *ServiceEntry) equal(o *ServiceEntry) bool {

@@ -26,6 +26,15 @@ func actions() map[string]command {
 				w.desired[args[0]] = w.object(args[0], expand(args[1:]))
 			}
 		},
+		// claims HOST ENDPOINT…: endpoints of the desired host that these sources have, too.
+		"claims": func(w *world, args []string) {
+			o := *w.desired[args[0]]
+			for _, token := range expand(args[1:]) {
+				e := w.endpoint(token)
+				o.Claims = append(o.Claims, translate.Claim{Source: e.Source(), Address: e.Address, Port: e.Port()})
+			}
+			w.desired[args[0]] = &o
+		},
 		// ports HOST PROTOCOL-NUMBER…: the ports of the host in all that is desired from now on.
 		"ports": func(w *world, args []string) {
 			var ports []translate.ServicePort

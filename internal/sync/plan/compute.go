@@ -111,11 +111,20 @@ func (v *view) regroup() {
 func (v *view) reclaim(edits map[model.SourceID]*claimsEdit, before, after []*translate.Object) {
 	for i := range max(len(before), len(after)) {
 		var was, is []translate.Endpoint
+		var claimed, claims []translate.Claim
 		if i < len(before) {
-			was = before[i].ServiceEntry.Endpoints
+			was, claimed = before[i].ServiceEntry.Endpoints, before[i].Claims
 		}
 		if i < len(after) {
-			is = after[i].ServiceEntry.Endpoints
+			is, claims = after[i].ServiceEntry.Endpoints, after[i].Claims
+		}
+		if !slices.Equal(claimed, claims) {
+			for _, c := range claimed {
+				v.claim(edits, c.Source, endpointID{c.Address, c.Port}, -1)
+			}
+			for _, c := range claims {
+				v.claim(edits, c.Source, endpointID{c.Address, c.Port}, 1)
+			}
 		}
 		if len(was) > 0 && len(is) > 0 && &was[0] == &is[0] && len(was) == len(is) {
 			continue
@@ -137,9 +146,9 @@ func (v *view) reclaimEndpoints(edits map[model.SourceID]*claimsEdit, was, is []
 			order = cmp.Or(idOf(&was[0]).compare(idOf(&is[0])), cmp.Compare(was[0].Source(), is[0].Source()))
 		}
 		if order < 0 {
-			v.claim(edits, &was[0], -1)
+			v.claim(edits, was[0].Source(), idOf(&was[0]), -1)
 		} else if order > 0 {
-			v.claim(edits, &is[0], 1)
+			v.claim(edits, is[0].Source(), idOf(&is[0]), 1)
 		}
 		if order <= 0 {
 			was = was[1:]
@@ -150,17 +159,16 @@ func (v *view) reclaimEndpoints(edits map[model.SourceID]*claimsEdit, was, is []
 	}
 }
 
-// claim changes what the endpoint's source claims of it. Sources that are new are counted from the beginning by claimForNew.
-func (v *view) claim(edits map[model.SourceID]*claimsEdit, e *translate.Endpoint, delta int) {
-	id := e.Source()
-	s := v.sources[id]
+// claim changes what a source claims of an endpoint. Sources that are new are counted from the beginning by claimForNew.
+func (v *view) claim(edits map[model.SourceID]*claimsEdit, source model.SourceID, id endpointID, delta int) {
+	s := v.sources[source]
 	if s == nil || s.isNew {
 		return
 	}
-	if edits[id] == nil {
-		edits[id] = s.usable.edit()
+	if edits[source] == nil {
+		edits[source] = s.usable.edit()
 	}
-	edits[id].add(idOf(e), delta)
+	edits[source].add(id, delta)
 }
 
 // claimForNew counts what sources that were not there in the last Compute claim.
@@ -180,6 +188,11 @@ func (v *view) claimForNew() {
 				e := &o.ServiceEntry.Endpoints[i]
 				if edit := edits[e.Source()]; edit != nil {
 					edit.add(idOf(e), 1)
+				}
+			}
+			for _, c := range o.Claims {
+				if edit := edits[c.Source]; edit != nil {
+					edit.add(endpointID{c.Address, c.Port}, 1)
 				}
 			}
 		}

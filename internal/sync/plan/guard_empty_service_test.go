@@ -4,6 +4,11 @@ import "testing"
 
 func TestEmptyService(t *testing.T) {
 	runScenarios(t, []scenario{
+		{"a service whose endpoints all belong to another source is not empty", `
+			0s    sync s; sync t; want a 1 t/2; claims a t/1; want b t/9
+			1m    want a 1; claims a t/1; is a 1; free
+			2m    want a t/1; is a t/1; free
+			3m    want a; held a 1 by EmptyService until 6m`},
 		{"holds what is missing, each return and newcomer frees one", `
 			0s   sync s; want a 1 2 3; want b 9
 			1m   is a 1 2 3; free

@@ -44,6 +44,12 @@ func TestEmptySource(t *testing.T) {
 		{"does not concern another source, nor one that never had anything", `
 			0s    sync s; sync t; want a 1; want b t/2 t/3
 			1m    want a; want b t/2; is b t/2; held a 1 by EmptySource until 11m`},
+		{"a source whose endpoints all belong to another one is not empty", `
+			0s    sync s; sync t; want a 1 2 t/3; claims a t/1 t/2
+			1m    want a 1 2; claims a t/1 t/2; is a 1 2; free
+			2m    want a t/1 2; claims a t/2; is a t/1 2
+			3m    want a 2; claims a t/2; is a 2; free
+			4m    want a; held a 2 by EmptySource until 14m`},
 		{"does not trip again while the source stays empty", `
 			0s    sync s; want a 1; want b 2
 			1m    want a; want b

@@ -105,6 +105,9 @@ func newHost(key hostKey, desired []*translate.Object, live []Live, old *host) *
 		for i := range o.ServiceEntry.Endpoints {
 			h.wants = addTally(h.wants, o.ServiceEntry.Endpoints[i].Source())
 		}
+		for _, c := range o.Claims {
+			h.wants = addTally(h.wants, c.Source)
+		}
 	}
 	if len(live) == 1 {
 		endpoints := live[0].Object.ServiceEntry.Endpoints

@@ -216,7 +216,7 @@ func (v *view) underSameName(key hostKey, id endpointID, source model.SourceID) 
 		for _, o := range v.hosts[at].desired {
 			if slices.ContainsFunc(o.ServiceEntry.Endpoints, func(e translate.Endpoint) bool {
 				return idOf(&e) == id && e.Source() == source
-			}) {
+			}) || slices.Contains(o.Claims, translate.Claim{Source: source, Address: id.address, Port: id.port}) {
 				n++
 			}
 		}

@@ -27,6 +27,11 @@ const (
 	KindEnvoyFilter Kind = "EnvoyFilter"
 )
 
+// Kinds returns every kind of object that an output holds.
+func Kinds() []Kind {
+	return []Kind{KindServiceEntry, KindWorkloadEntry, KindDestinationRule, KindEnvoyFilter}
+}
+
 // Labels and annotations of generated objects. They are constant over an object's life, because istiod answers a change of either
 // with a full push to every proxy.
 const (

@@ -125,7 +125,7 @@ func (r *retries) isNewWish(c *plan.Change) bool {
 
 // noteWish notes what was tried in vain.
 func (r *retries) noteWish(c *plan.Change, now time.Time) {
-	if c.Object != nil && c.Object.ServiceEntry.Mode == translate.WorkloadEntries {
+	if c.Object != nil && c.Object.ServiceEntry != nil && c.Object.ServiceEntry.Mode == translate.WorkloadEntries {
 		r.refused[c.Key] = wish{c.Object, now}
 	}
 }

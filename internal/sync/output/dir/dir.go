@@ -250,7 +250,12 @@ func unlike(o *translate.Object) *translate.Object {
 		se.Resolution = ""
 		changed.ServiceEntry = &se
 	}
-	if o.WorkloadEntry != nil {
+	if o.EnvoyFilter != nil {
+		filter := *o.EnvoyFilter
+		filter.Unknown = "a file that does not parse"
+		changed.EnvoyFilter = &filter
+	}
+	if o.WorkloadEntry != nil || o.DestinationRule != nil {
 		changed.Labels = nil
 	}
 	return &changed
@@ -311,6 +316,6 @@ func fileName(key translate.Key) string {
 // isObjectName reports whether a file could hold an object of ours.
 func isObjectName(name string) bool {
 	kind, _, _ := strings.Cut(name, "_")
-	known := []string{strings.ToLower(string(translate.KindServiceEntry)), strings.ToLower(string(translate.KindWorkloadEntry))}
-	return slices.Contains(known, kind) && strings.HasSuffix(name, extension)
+	isKind := func(known translate.Kind) bool { return kind == strings.ToLower(string(known)) }
+	return slices.ContainsFunc(translate.Kinds(), isKind) && strings.HasSuffix(name, extension)
 }

@@ -50,6 +50,7 @@ func Run(t *testing.T, newPlace func(t *testing.T) Place) {
 		"ObjectThatWasRemovedComesBack": (*suite).removedByHand,
 	}
 	maps.Copy(tests, workloadTests())
+	maps.Copy(tests, routingTests())
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			place := newPlace(t)

@@ -13,10 +13,15 @@ import (
 	"github.com/registry-bridge/registry-bridge/internal/translate"
 )
 
+// isSplit reports whether an object, which may be nil, is stored in pieces.
+func isSplit(o *translate.Object) bool {
+	return o != nil && o.ServiceEntry != nil && o.ServiceEntry.Mode == translate.WorkloadEntries
+}
+
 // Split returns the pieces of o, sorted by key: o itself, or its ServiceEntry and its WorkloadEntries. What is left of a host whose
 // ServiceEntry is gone has no ports, and no ServiceEntry.
 func Split(o *translate.Object) []*translate.Object {
-	if o.ServiceEntry.Mode != translate.WorkloadEntries {
+	if !isSplit(o) {
 		return []*translate.Object{o}
 	}
 	list := make([]*translate.Object, 0, 1+len(o.ServiceEntry.Endpoints))

@@ -43,8 +43,7 @@ func Begin(c plan.Change) *Writing {
 	for _, live := range seen {
 		w.stored[live.Object.Key] = live
 	}
-	whole := c.Object == nil || c.Object.ServiceEntry.Mode == translate.Inline
-	if whole && (c.Live == nil || c.Live.Stored == nil) {
+	if !isSplit(c.Object) && (c.Live == nil || c.Live.Stored == nil) {
 		w.stages = [][]plan.Change{{c}}
 		return w
 	}
@@ -195,7 +194,7 @@ func (w *Writing) Result() (r output.Result, tried bool) {
 		stored = append(stored, live)
 	}
 	slices.SortFunc(stored, Compare)
-	if len(stored) > 0 && (done || w.isSplit()) {
+	if len(stored) > 0 && (done || w.divides()) {
 		last := w.change.Live
 		if done {
 			last = &plan.Live{Object: w.change.Object}
@@ -206,10 +205,10 @@ func (w *Writing) Result() (r output.Result, tried bool) {
 	return r, w.tried > 0 || left == 0
 }
 
-// isSplit reports whether the change is about more than one piece, so that a part of it can be written.
-func (w *Writing) isSplit() bool {
+// divides reports whether the change is about more than one piece, so that a part of it can be written.
+func (w *Writing) divides() bool {
 	live := w.change.Live
-	return live != nil && live.Stored != nil || w.change.Object != nil && w.change.Object.ServiceEntry.Mode == translate.WorkloadEntries
+	return live != nil && live.Stored != nil || isSplit(w.change.Object)
 }
 
 // Write carries out a change one piece after the other, for as long as proceed allows it and the output is not in trouble.

@@ -86,11 +86,14 @@ type place struct {
 func newPlace(t *testing.T, c cluster) *place {
 	t.Helper()
 	p := &place{cluster: c, client: c.Client(t), stop: func() {}}
-	p.namespace(t, namespace)
 	p.entries = p.in(namespace)
-	for _, kind := range []translate.Kind{translate.KindServiceEntry, translate.KindWorkloadEntry} {
-		if err := p.kind(kind).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
-			t.Fatal(err)
+	for _, name := range []string{namespace, "consumers", "others"} {
+		p.namespace(t, name)
+		for _, kind := range translate.Kinds() {
+			objects := p.objects(translate.Key{Kind: kind, Namespace: name})
+			if err := objects.DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	t.Cleanup(func() { p.stop() })
@@ -111,13 +114,19 @@ func (p *place) in(namespace string) dynamic.ResourceInterface {
 	return p.client.Resource(serviceEntries()).Namespace(namespace)
 }
 
-// kind returns the objects of a kind in the namespace.
-func (p *place) kind(kind translate.Kind) dynamic.ResourceInterface {
+// objects returns the objects of the kind and in the namespace of a key.
+func (p *place) objects(key translate.Key) dynamic.ResourceInterface {
 	resource := serviceEntries()
-	if kind == translate.KindWorkloadEntry {
+	switch key.Kind {
+	case translate.KindWorkloadEntry:
 		resource.Resource = "workloadentries"
+	case translate.KindDestinationRule:
+		resource.Resource = "destinationrules"
+	case translate.KindEnvoyFilter:
+		resource.Resource, resource.Version = "envoyfilters", "v1alpha3"
+	case translate.KindServiceEntry:
 	}
-	return p.client.Resource(resource).Namespace(namespace)
+	return p.client.Resource(resource).Namespace(key.Namespace)
 }
 
 func serviceEntries() schema.GroupVersionResource {
@@ -128,7 +137,7 @@ func serviceEntries() schema.GroupVersionResource {
 func (p *place) Open(t *testing.T) output.Output {
 	t.Helper()
 	p.stop()
-	k, err := kube.New(kube.Options{Config: p.cluster.Config(), Instance: outputtest.Instance})
+	k, err := kube.New(kube.Options{Config: p.cluster.Config(), Instance: outputtest.Instance, Routing: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +158,7 @@ func (p *place) Open(t *testing.T) output.Output {
 // Get implements outputtest.Place.
 func (p *place) Get(t *testing.T, key translate.Key) map[string]any {
 	t.Helper()
-	u, err := p.kind(key.Kind).Get(t.Context(), key.Name, metav1.GetOptions{})
+	u, err := p.objects(key).Get(t.Context(), key.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -166,13 +175,13 @@ func (p *place) Put(t *testing.T, key translate.Key, object map[string]any) {
 	there := p.Get(t, key)
 	var err error
 	if there == nil {
-		u, err = p.kind(key.Kind).Create(t.Context(), u, metav1.CreateOptions{FieldManager: person})
+		u, err = p.objects(key).Create(t.Context(), u, metav1.CreateOptions{FieldManager: person})
 	} else {
 		metadata, _ := there["metadata"].(map[string]any)
 		if u.GetResourceVersion() == "" {
 			u.SetResourceVersion(metadata["resourceVersion"].(string)) //nolint:errcheck // It always has one.
 		}
-		u, err = p.kind(key.Kind).Update(t.Context(), u, metav1.UpdateOptions{FieldManager: person})
+		u, err = p.objects(key).Update(t.Context(), u, metav1.UpdateOptions{FieldManager: person})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +196,7 @@ func (p *place) Put(t *testing.T, key translate.Key, object map[string]any) {
 // Remove implements outputtest.Place.
 func (p *place) Remove(t *testing.T, key translate.Key) {
 	t.Helper()
-	if err := p.kind(key.Kind).Delete(t.Context(), key.Name, metav1.DeleteOptions{}); err != nil {
+	if err := p.objects(key).Delete(t.Context(), key.Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	p.out.expected[key] = ""

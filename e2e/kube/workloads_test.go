@@ -89,7 +89,7 @@ spec:
 
 func (p *place) listWorkloads(t *testing.T) []unstructured.Unstructured {
 	t.Helper()
-	list, err := p.kind(translate.KindWorkloadEntry).List(t.Context(), metav1.ListOptions{})
+	list, err := p.objects(translate.Key{Kind: translate.KindWorkloadEntry, Namespace: namespace}).List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,7 +91,9 @@ func runCluster(cmd *cobra.Command, f *runFlags, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	out, err := kube.New(kube.Options{Config: config, Instance: f.instance, Until: manager.Until, Logger: log, QPS: f.output.qps, Burst: f.output.burst})
+	out, err := kube.New(kube.Options{
+		Config: config, Instance: f.instance, Routing: f.output.routing, Until: manager.Until, Logger: log, QPS: f.output.qps, Burst: f.output.burst,
+	})
 	if err != nil {
 		return err
 	}

@@ -31,11 +31,15 @@ type outputFlags struct {
 	// qps and burst bound the requests to the API server.
 	qps   float64
 	burst int
+	// routing says that EnvoyFilters and DestinationRules are watched and written.
+	routing bool
 }
 
 // register adds the flags that all commands share. The flag for the kind is the command's own: plan has another meaning for --output.
 func (f *outputFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.dir, "output-dir", "", "`DIR` with the objects, one YAML file each, as istiod reads it with configSources fs://")
+	cmd.Flags().BoolVar(&f.routing, "envoy-filters", false,
+		"watch and write EnvoyFilters and DestinationRules in Kubernetes, which data plane Envoy of Dubbo needs")
 	f.registerKube(cmd)
 }
 
@@ -99,7 +103,7 @@ func (f *bridgeFlags) openOutput(kind string, readOnly bool, log *slog.Logger) (
 			return nil, err
 		}
 		cluster, err := kube.New(kube.Options{
-			Config: config, Instance: f.instance, QPS: f.output.qps, Burst: f.output.burst, Logger: log,
+			Config: config, Instance: f.instance, Routing: f.output.routing, QPS: f.output.qps, Burst: f.output.burst, Logger: log,
 		})
 		if err != nil {
 			return nil, err

@@ -59,7 +59,7 @@ func (e *Engine) cycle(ctx context.Context) time.Time {
 		e.publish(&State{})
 		return l.retries.output.Retry
 	}
-	state := e.plan(config, now)
+	state := e.plan(config, now, false)
 	l.cycles++
 	l.memory, state.Cycle = state.Plan.Memory, l.cycles
 	e.logHolds(state.Plan.Held)
@@ -81,7 +81,7 @@ func (e *Engine) dryRun(ctx context.Context) (plan.Plan, *State, error) {
 	}
 	now := time.Now()
 	e.loop.live.read(fresh, now)
-	state := e.plan(config, now)
+	state := e.plan(config, now, true)
 	state.Cycle = e.loop.cycles + 1
 	if checker, ok := e.deps.Output.(output.Checker); ok {
 		state.WriteErrors = refusals(checker, state)
@@ -120,29 +120,39 @@ func (e *Engine) readOutput(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// plan translates and plans. It changes nothing that a later cycle would miss, apart from l.pending, which keeps the oldest time.
-func (e *Engine) plan(config *Config, now time.Time) *State {
+// plan translates and plans; at once, what is made step by step is shown as it ends. It changes nothing that a later cycle would miss, apart from l.pending, which keeps the oldest time.
+func (e *Engine) plan(config *Config, now time.Time, atOnce bool) *State {
 	l := &e.loop
 	view := e.deps.Store.View()
 	if l.pending.IsZero() {
 		l.pending = view.Since
 	}
 	live, priors := l.live.list()
-	options := config.Options
-	if e.deps.Pods != nil {
-		seeing := *options
-		seeing.Pods = e.deps.Pods.Pods()
-		options = &seeing
-	}
-	result := e.deps.Translate(view.Snapshot, priors, options)
+	result := e.deps.Translate(view.Snapshot, priors, e.seeing(config.Options))
 	p := e.deps.Compute(plan.Input{
-		Now: now, Desired: result, Live: live, Sources: view.Statuses,
-		Policies: config.Policies, Frozen: config.Frozen, Memory: l.memory,
+		Now: now, Desired: result, Live: live, Sources: view.Statuses, Policies: config.Policies, Frozen: config.Frozen,
+		RootNamespace: config.Options.RootNamespace, AtOnce: atOnce, Memory: l.memory,
 	})
 	return &State{
 		Time: now, Config: config, Snapshot: view.Snapshot, Statuses: view.Statuses,
 		Result: result, Live: live, Plan: p,
 	}
+}
+
+// seeing returns the options of a translation with what is seen of the cluster now.
+func (e *Engine) seeing(options *translate.Options) *translate.Options {
+	surveyor, surveys := e.deps.Output.(output.Surveyor)
+	if e.deps.Pods == nil && !surveys {
+		return options
+	}
+	seeing := *options
+	if e.deps.Pods != nil {
+		seeing.Pods = e.deps.Pods.Pods()
+	}
+	if surveys {
+		seeing.Foreign = surveyor.Foreign()
+	}
+	return &seeing
 }
 
 // write writes what is not waiting for a retry, and reports whether something is left that may be written at once.

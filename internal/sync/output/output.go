@@ -30,6 +30,12 @@ type Notifier interface {
 	Changed() <-chan struct{}
 }
 
+// Surveyor is an Output that sees what others have beside our objects.
+type Surveyor interface {
+	// Foreign returns the same pointer as long as nothing of it changes, nil when nobody looks. When it changes, a Notifier tells.
+	Foreign() *translate.Foreign
+}
+
 // Checker is an Output that knows of some changes, without trying them, that it would refuse.
 type Checker interface {
 	// Check returns why Write would refuse the change now, an ErrTaken; nil when it would try. When that ends, a Notifier tells.

@@ -316,6 +316,9 @@ func fileName(key translate.Key) string {
 // isObjectName reports whether a file could hold an object of ours.
 func isObjectName(name string) bool {
 	kind, _, _ := strings.Cut(name, "_")
-	isKind := func(known translate.Kind) bool { return kind == strings.ToLower(string(known)) }
-	return slices.ContainsFunc(translate.Kinds(), isKind) && strings.HasSuffix(name, extension)
+	var known []string
+	for _, k := range translate.Kinds() {
+		known = append(known, strings.ToLower(string(k)))
+	}
+	return slices.Contains(known, kind) && strings.HasSuffix(name, extension)
 }

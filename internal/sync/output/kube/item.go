@@ -14,6 +14,9 @@ import (
 	"github.com/registry-bridge/registry-bridge/internal/translate"
 )
 
+// kindService is the kind of a Service, which is never written.
+const kindService translate.Kind = "Service"
+
 // annotationExportTo says who sees a Service, as spec.exportTo does for a ServiceEntry.
 const annotationExportTo = "networking.istio.io/exportTo"
 
@@ -25,11 +28,13 @@ func read(u *unstructured.Unstructured, instance string) *item {
 		dropForeign(u.Object, i.kind)
 		if object, err := manifest.Parse(u.Object); err == nil {
 			i.object = object
+			i.facts = factsOf(u, i)
 			return i
 		}
 		// The schema of the API server lets nothing else in than what can be parsed; without it, it is somebody else's.
 	}
 	if i.kind != translate.KindServiceEntry {
+		i.facts = factsOf(u, i)
 		return i
 	}
 	hosts, _, _ := unstructured.NestedStringSlice(u.Object, "spec", "hosts")
@@ -38,18 +43,22 @@ func read(u *unstructured.Unstructured, instance string) *item {
 		hosts[n] = strings.ToLower(host)
 	}
 	i.claim = claim{hosts: hosts, exportTo: exportTo}
+	i.facts = factsOf(u, i)
 	return i
 }
 
 // readService takes from a Service the host that could be mistaken for one of a registry. All its other hosts end with .svc and the
 // domain of the cluster, and are never published.
 func readService(m metav1.Object) *item {
-	i := newItem(m, "Service")
+	i := newItem(m, kindService)
 	i.claim.hosts = []string{i.Name + "." + i.Namespace}
 	if exportTo := m.GetAnnotations()[annotationExportTo]; exportTo != "" {
 		for to := range strings.SplitSeq(exportTo, ",") {
 			i.claim.exportTo = append(i.claim.exportTo, strings.TrimSpace(to))
 		}
+	}
+	if u, ok := m.(*unstructured.Unstructured); ok {
+		i.facts = factsOf(u, i)
 	}
 	return i
 }
@@ -66,8 +75,8 @@ func newItem(m metav1.Object, kind translate.Kind) *item {
 func dropForeign(object map[string]any, kind translate.Kind) {
 	owned := ownedFields(object)
 	spec, _ := object["spec"].(map[string]any)
-	if owned == nil || spec == nil {
-		return
+	if owned == nil || spec == nil || kind == translate.KindEnvoyFilter || kind == translate.KindDestinationRule {
+		return // Of the last two, what is ours is ours as a whole.
 	}
 	fields := []string{"addresses", "exportTo"}
 	if kind == translate.KindWorkloadEntry {

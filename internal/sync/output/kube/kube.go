@@ -7,6 +7,12 @@
 //	all other ServiceEntries                  name, hosts and exportTo: who else claims a host
 //	Services                                  name: the same
 //
+// and, where calls are routed by what they say (Options.Routing):
+//
+//	DestinationRules, EnvoyFilters of ours    in full, as above
+//	other DestinationRules, EnvoyFilters      hosts, ports: what is in the way (Foreign)
+//	other ServiceEntries, Services            their ports, too
+//
 // The mirror is newer than the watch: it takes the answers to our own writes too, and of two versions of an object the newer one wins,
 // in whichever order they arrive.
 //
@@ -75,6 +81,8 @@ type Options struct {
 	// Until returns the time by which every request about an object has to have ended, because another process may own the objects
 	// from then on; it is asked before each. The zero time means that this process does not own them now. Nil means no limit.
 	Until func() time.Time
+	// Routing watches and writes DestinationRules and EnvoyFilters. Without it, they are refused.
+	Routing bool
 	// QPS and Burst bound how many requests are sent in a second and in a row; watches do not count. DefaultQPS and DefaultBurst when
 	// they are 0.
 	QPS   float64
@@ -99,9 +107,11 @@ type Kube struct {
 
 	mirror *mirror
 	// claims are the hosts of others, by the watch that tells of them.
-	claims  map[feedName]*claims
-	changed chan struct{}
-	synced  chan struct{}
+	claims map[feedName]*claims
+	// neighbours is what others have that decides whether calls can be routed.
+	neighbours *neighbours
+	changed    chan struct{}
+	synced     chan struct{}
 
 	mu sync.Mutex
 	// resource is what is served; it is set before synced is closed.
@@ -116,6 +126,7 @@ var (
 	_ output.Output   = (*Kube)(nil)
 	_ output.Notifier = (*Kube)(nil)
 	_ output.Checker  = (*Kube)(nil)
+	_ output.Surveyor = (*Kube)(nil)
 )
 
 // New returns an output that knows nothing until Run runs. It does no I/O.
@@ -132,13 +143,13 @@ func New(opts Options) (*Kube, error) {
 	k := &Kube{
 		opts: opts, log: opts.Logger,
 		limiter: rate.NewLimiter(rate.Limit(cmp.Or(opts.QPS, DefaultQPS)), cmp.Or(opts.Burst, DefaultBurst)), parallel: inFlight,
-		mirror:  newMirror(),
-		claims:  map[feedName]*claims{},
+		mirror: newMirror(),
+		claims: map[feedName]*claims{}, neighbours: newNeighbours(),
 		changed: make(chan struct{}, 1), synced: make(chan struct{}),
 		waiting:  map[feedName]bool{},
 		troubles: map[feedName]error{},
 	}
-	for _, feed := range feeds() {
+	for _, feed := range k.feeds() {
 		k.waiting[feed], k.claims[feed] = true, newClaims()
 	}
 	if k.log == nil {
@@ -214,7 +225,7 @@ func (k *Kube) Live(ctx context.Context) ([]plan.Live, error) {
 func (k *Kube) Trouble() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, feed := range feeds() {
+	for _, feed := range k.feeds() {
 		if err := k.troubles[feed]; err != nil {
 			return err
 		}

@@ -22,6 +22,8 @@ type item struct {
 	object *translate.Object
 	// claim is what an object of somebody else claims.
 	claim claim
+	// facts are what it means to services that are routed by what calls say.
+	facts facts
 }
 
 func (i *item) key() translate.Key {

@@ -27,17 +27,24 @@ const noVersion = "1"
 
 var (
 	errForeign = fmt.Errorf("%w: there is an object of this name that is not ours", output.ErrTaken)
-	// errForeignWorkload is no ErrTaken: no watch tells when it ends.
-	errForeignWorkload = fmt.Errorf("%w: there is a WorkloadEntry of this name that is not ours", output.ErrRefused)
+	// errForeignOther is about other kinds than ServiceEntries. It is no ErrTaken: no Check tells when it ends.
+	errForeignOther = fmt.Errorf("%w: there is an object of this name and kind that is not ours", output.ErrRefused)
+	// errNoRouting is why DestinationRules and EnvoyFilters are not written.
+	errNoRouting = fmt.Errorf("%w: it is not allowed to write EnvoyFilters (--envoy-filters; dubbo.envoyFilters in the values of the chart)", output.ErrRefused)
 )
 
 // Check implements output.Checker: an object must not be created when somebody else has its name or its host. Objects that are live
 // stay.
 func (k *Kube) Check(c plan.Change) error {
-	if !createsEntry(c) {
+	switch kind := c.Key.Kind; {
+	case kind == translate.KindDestinationRule && k.opts.Routing && c.Live == nil && k.neighbours.hasRule(c.Object.DestinationRule.Host):
+		return fmt.Errorf("%w: somebody else has a DestinationRule for the host %q", output.ErrTaken, c.Object.DestinationRule.Host)
+	case !k.opts.Routing && (kind == translate.KindDestinationRule || kind == translate.KindEnvoyFilter):
+		return errNoRouting
+	case !createsEntry(c):
 		return nil
 	}
-	for _, feed := range feeds() {
+	for _, feed := range k.feeds() {
 		owner, found := k.claims[feed].find(c.Object)
 		switch {
 		case found && feed != feedServices && owner == (types.NamespacedName{Namespace: c.Key.Namespace, Name: c.Key.Name}):
@@ -107,15 +114,8 @@ func (k *Kube) apply(ctx context.Context, c plan.Change) (*plan.Live, error) {
 		before.ResourceVersion, before.UID = c.Live.ResourceVersion, types.UID(c.Live.UID)
 	}
 	after, err := k.patch(ctx, c.Key, fields, before)
-	if err == nil && hasEndpoints(after) && c.Object.ServiceEntry.Mode == translate.Inline && len(c.Object.ServiceEntry.Endpoints) == 0 {
-		// Somebody else has applied endpoints too, and keeps those that we drop. An empty list takes them over, and then goes.
-		if err = unstructured.SetNestedSlice(fields, []any{}, "spec", "endpoints"); err == nil {
-			after, err = k.patch(ctx, c.Key, fields, after)
-		}
-		if err == nil {
-			unstructured.RemoveNestedField(fields, "spec", "endpoints")
-			after, err = k.patch(ctx, c.Key, fields, after)
-		}
+	if err == nil {
+		after, err = k.takeOver(ctx, c.Object, fields, after)
 	}
 	if err != nil {
 		return nil, err
@@ -133,7 +133,7 @@ func hasEndpoints(i *item) bool {
 
 // patch sends one server-side apply that holds only for the given version of the object.
 func (k *Kube) patch(ctx context.Context, key translate.Key, fields map[string]any, before *item) (*item, error) {
-	fields["apiVersion"] = k.served().GroupVersion().String()
+	fields["apiVersion"] = k.resourceOf(key.Kind).GroupVersion().String()
 	metadata, _ := fields["metadata"].(map[string]any)
 	metadata["resourceVersion"] = before.ResourceVersion
 	if before.UID != "" {
@@ -147,6 +147,40 @@ func (k *Kube) patch(ctx context.Context, key translate.Key, fields map[string]a
 	return k.do(ctx, request, key)
 }
 
+// takeOver drops from an object that was just applied what somebody else has applied too, and keeps, and what must not be there.
+func (k *Kube) takeOver(ctx context.Context, want *translate.Object, fields map[string]any, after *item) (*item, error) {
+	switch {
+	case after.object == nil:
+	case want.EnvoyFilter != nil && after.object.EnvoyFilter.Unknown != "":
+		return k.strip(ctx, want.Key, after)
+	case hasEndpoints(after) && want.ServiceEntry.Mode == translate.Inline && len(want.ServiceEntry.Endpoints) == 0:
+		// An empty list takes them over, and then goes.
+		if err := unstructured.SetNestedSlice(fields, []any{}, "spec", "endpoints"); err != nil {
+			return nil, err
+		}
+		after, err := k.patch(ctx, want.Key, fields, after)
+		if err != nil {
+			return nil, err
+		}
+		unstructured.RemoveNestedField(fields, "spec", "endpoints")
+		return k.patch(ctx, want.Key, fields, after)
+	}
+	return after, nil
+}
+
+// strip takes from an EnvoyFilter the selectors that somebody added: an apply leaves what others own, and with a selector the table would
+// not be there for all proxies.
+func (k *Kube) strip(ctx context.Context, key translate.Key, before *item) (*item, error) {
+	body, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"resourceVersion": before.ResourceVersion, "uid": string(before.UID)},
+		"spec":     map[string]any{"workloadSelector": nil, "targetRefs": nil},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", output.ErrRefused, err)
+	}
+	return k.do(ctx, k.rest.Patch(types.MergePatchType).Param("fieldManager", FieldManager).Body(body), key)
+}
+
 // lookAgain reads an object that is not what the plan saw, so that the next plan sees it, and returns the error of the write: a name
 // that somebody else has will not become free by itself.
 func (k *Kube) lookAgain(ctx context.Context, c plan.Change, conflict error) error {
@@ -157,8 +191,8 @@ func (k *Kube) lookAgain(ctx context.Context, c plan.Change, conflict error) err
 		k.mirror.forget(c.Key, types.UID(c.Live.UID))
 	case err != nil:
 		return fmt.Errorf("%w: %w", output.ErrConflict, conflict) // The watch tells, or the next attempt does.
-	case there.object == nil && c.Op == plan.Create && c.Key.Kind == translate.KindWorkloadEntry:
-		return errForeignWorkload
+	case there.object == nil && c.Op == plan.Create && c.Key.Kind != translate.KindServiceEntry:
+		return errForeignOther
 	case there.object == nil && c.Op == plan.Create:
 		return errForeign
 	default:
@@ -178,8 +212,8 @@ func (k *Kube) do(ctx context.Context, request *rest.Request, key translate.Key)
 	}
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	served := k.served()
-	result := request.AbsPath("/apis", served.Group, served.Version, "namespaces", key.Namespace, resourceOf(key.Kind), key.Name).
+	served := k.resourceOf(key.Kind)
+	result := request.AbsPath("/apis", served.Group, served.Version, "namespaces", key.Namespace, served.Resource, key.Name).
 		MaxRetries(0).Do(ctx)
 	// Error, unlike Raw, reads what the API server says about an error.
 	if err := result.Error(); err != nil {

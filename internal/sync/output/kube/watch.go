@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,6 +27,10 @@ const (
 	group     = "networking.istio.io"
 	entries   = "serviceentries"
 	workloads = "workloadentries"
+	rules     = "destinationrules"
+	filters   = "envoyfilters"
+	// filterVersion is the only version of EnvoyFilters.
+	filterVersion = "v1alpha3"
 	// preferred is the version of the group that is used when it is served.
 	preferred = "v1"
 	// The waits between attempts to find out what the API server serves.
@@ -33,12 +38,18 @@ const (
 	maxDiscovery = 30 * time.Second
 )
 
-var errNotServed = errors.New("the API server does not serve ServiceEntries and WorkloadEntries of " + group + "; install the CRDs of Istio")
+var errNotServed = errors.New("the API server does not serve all kinds of " + group + " that are written; install the CRDs of Istio")
 
 // resourceOf returns the name under which objects of a kind are served.
 func resourceOf(kind translate.Kind) string {
-	if kind == translate.KindWorkloadEntry {
+	switch kind {
+	case translate.KindWorkloadEntry:
 		return workloads
+	case translate.KindDestinationRule:
+		return rules
+	case translate.KindEnvoyFilter:
+		return filters
+	case translate.KindServiceEntry:
 	}
 	return entries
 }
@@ -51,17 +62,44 @@ const (
 	feedWorkloads feedName = "own WorkloadEntries"
 	feedOthers    feedName = "other ServiceEntries"
 	feedServices  feedName = "Services"
+
+	feedRules        feedName = "own DestinationRules"
+	feedFilters      feedName = "own EnvoyFilters"
+	feedOtherRules   feedName = "other DestinationRules"
+	feedOtherFilters feedName = "other EnvoyFilters"
 )
 
-func feeds() []feedName { return []feedName{feedOwn, feedWorkloads, feedOthers, feedServices} }
+// feeds returns the watches that run.
+func (k *Kube) feeds() []feedName {
+	all := []feedName{feedOwn, feedWorkloads, feedOthers, feedServices}
+	if k.opts.Routing {
+		all = append(all, feedRules, feedFilters, feedOtherRules, feedOtherFilters)
+	}
+	return all
+}
+
+// kind returns the kind of the objects that a feed tells of; "" for Services.
+func (n feedName) kind() translate.Kind {
+	switch n {
+	case feedWorkloads:
+		return translate.KindWorkloadEntry
+	case feedRules, feedOtherRules:
+		return translate.KindDestinationRule
+	case feedFilters, feedOtherFilters:
+		return translate.KindEnvoyFilter
+	case feedServices:
+		return ""
+	case feedOwn, feedOthers:
+	}
+	return translate.KindServiceEntry
+}
 
 // ours returns the kind of the objects that a feed tells of when it feeds the mirror, "" for any other.
 func (n feedName) ours() translate.Kind {
 	switch n {
-	case feedOwn:
-		return translate.KindServiceEntry
-	case feedWorkloads:
-		return translate.KindWorkloadEntry
+	case feedOwn, feedWorkloads, feedRules, feedFilters:
+		return n.kind()
+	case feedOthers, feedServices, feedOtherRules, feedOtherFilters:
 	}
 	return ""
 }
@@ -77,7 +115,7 @@ func (k *Kube) Run(ctx context.Context) {
 		return
 	}
 	var group sync.WaitGroup
-	for _, name := range feeds() {
+	for _, name := range k.feeds() {
 		group.Go(func() { k.watch(ctx, &feed{kube: k, name: name}) })
 	}
 	group.Wait()
@@ -107,7 +145,7 @@ func (k *Kube) awaitServed(ctx context.Context) bool {
 	}
 }
 
-// servedVersion returns the version to use of both kinds: v1, else the newest.
+// servedVersion returns the version to use of all kinds but EnvoyFilters: v1, else the newest.
 func (k *Kube) servedVersion(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -129,19 +167,34 @@ func (k *Kube) servedVersion(ctx context.Context) (string, error) {
 		}
 	}
 	for _, version := range versions {
-		var list metav1.APIResourceList
-		if err := k.ask(ctx, &list, "/apis", group, version); err != nil {
+		wanted := []string{entries, workloads}
+		if k.opts.Routing {
+			wanted = append(wanted, rules)
+		}
+		served, err := k.serves(ctx, version, wanted...)
+		if err == nil && served && k.opts.Routing {
+			served, err = k.serves(ctx, filterVersion, filters)
+		}
+		if err != nil {
 			return "", err
 		}
-		served := map[string]bool{}
-		for i := range list.APIResources {
-			served[list.APIResources[i].Name] = true
-		}
-		if served[entries] && served[workloads] {
+		if served {
 			return version, nil
 		}
 	}
 	return "", errNotServed
+}
+
+// serves reports whether a version of the group has all these resources.
+func (k *Kube) serves(ctx context.Context, version string, wanted ...string) (bool, error) {
+	var list metav1.APIResourceList
+	if err := k.ask(ctx, &list, "/apis", group, version); err != nil {
+		return false, err
+	}
+	missing := func(name string) bool {
+		return !slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == name })
+	}
+	return !slices.ContainsFunc(wanted, missing), nil
 }
 
 // ask reads a JSON document.
@@ -165,7 +218,7 @@ type feed struct {
 // watch runs one watch until ctx ends.
 func (k *Kube) watch(ctx context.Context, f *feed) {
 	var expected any = &unstructured.Unstructured{}
-	if f.name == feedServices {
+	if f.byMetadata() {
 		expected = &metav1.PartialObjectMetadata{}
 	}
 	cache.NewReflectorWithOptions(f.listWatch(), expected, f, cache.ReflectorOptions{
@@ -175,25 +228,25 @@ func (k *Kube) watch(ctx context.Context, f *feed) {
 	}).RunWithContext(ctx)
 }
 
+// byMetadata reports whether the metadata says all that is kept.
+func (f *feed) byMetadata() bool { return f.name == feedServices && !f.kube.opts.Routing }
+
 // listWatch returns how the watch lists and watches.
 func (f *feed) listWatch() *cache.ListWatch {
-	k, served := f.kube, f.kube.served()
-	selector := ""
-	switch f.name {
-	case feedOwn, feedWorkloads:
-		served.Resource = resourceOf(f.name.ours())
+	k := f.kube
+	served, selector := k.resourceOf(f.name.kind()), translate.LabelInstance+"!="+k.opts.Instance
+	switch {
+	case f.name == feedServices:
+		served, selector = schema.GroupVersionResource{Version: "v1", Resource: "services"}, ""
+	case f.name.ours() != "":
 		selector = translate.LabelInstance + "=" + k.opts.Instance
-	case feedOthers:
-		selector = translate.LabelInstance + "!=" + k.opts.Instance
-	case feedServices:
-		served = schema.GroupVersionResource{Version: "v1", Resource: "services"}
 	}
 	objects := k.dynamic.Resource(served)
 	list := func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 		return objects.List(ctx, opts)
 	}
 	begin := objects.Watch
-	if f.name == feedServices {
+	if f.byMetadata() {
 		services := k.metadata.Resource(served)
 		list = func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 			return services.List(ctx, opts)
@@ -223,6 +276,16 @@ func (k *Kube) served() schema.GroupVersionResource {
 	return k.resource
 }
 
+// resourceOf returns which resource objects of a kind are.
+func (k *Kube) resourceOf(kind translate.Kind) schema.GroupVersionResource {
+	served := k.served()
+	served.Resource = resourceOf(kind)
+	if kind == translate.KindEnvoyFilter {
+		served.Version = filterVersion
+	}
+	return served
+}
+
 // note takes how a request of a watch ended.
 func (k *Kube) note(ctx context.Context, name feedName, err error) {
 	switch {
@@ -249,6 +312,9 @@ func (f *feed) read(object any) (*item, error) {
 	case *item:
 		return o, nil
 	case *unstructured.Unstructured:
+		if f.name == feedServices {
+			return readService(o), nil
+		}
 		return read(o, f.kube.opts.Instance), nil
 	case *metav1.PartialObjectMetadata:
 		return readService(o), nil
@@ -266,6 +332,7 @@ func (f *feed) Update(object any) error {
 		return err
 	}
 	news := f.kube.claims[f.name].set(i.name(), i.claim)
+	news = f.kube.neighbours.set(f.name, i.name(), i.facts) || news
 	if f.name.ours() != "" && f.kube.mirror.saw(i) || news {
 		f.kube.signal()
 	}
@@ -279,6 +346,7 @@ func (f *feed) Delete(object any) error {
 		return err
 	}
 	news := f.kube.claims[f.name].set(i.name(), claim{})
+	news = f.kube.neighbours.set(f.name, i.name(), facts{}) || news
 	if f.name.ours() != "" && f.kube.mirror.gone(i) || news {
 		f.kube.signal()
 	}
@@ -296,6 +364,7 @@ func (f *feed) Replace(objects []any, version string) error {
 		items[n] = i
 	}
 	news := f.kube.claims[f.name].reset(items)
+	news = f.kube.neighbours.reset(f.name, items) || news
 	if kind := f.name.ours(); kind != "" && f.kube.mirror.replace(kind, items, version) || news {
 		f.kube.signal()
 	}

@@ -57,13 +57,13 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == "/apis/networking.istio.io/v2":
 		fmt.Fprint(w, `{"resources":[{"name":"gateways"}]}`)
 	case strings.HasPrefix(path, "/apis/") && strings.Count(path, "/") == 3:
-		fmt.Fprint(w, `{"resources":[{"name":"serviceentries"},{"name":"workloadentries"}]}`)
+		fmt.Fprint(w, `{"resources":[{"name":"serviceentries"},{"name":"workloadentries"},{"name":"destinationrules"},{"name":"envoyfilters"}]}`)
 	case r.URL.Query().Has("sendInitialEvents"):
 		fail(w, http.StatusUnprocessableEntity, "Invalid", "not supported")
 	case r.URL.Query().Has("watch"):
 		w.(http.Flusher).Flush() //nolint:errcheck // It is one.
 		<-r.Context().Done()
-	case strings.HasSuffix(path, "/serviceentries"), strings.HasSuffix(path, "/workloadentries"), strings.HasSuffix(path, "/services"):
+	case slices.Contains([]string{entries, workloads, rules, filters, "services"}, path[strings.LastIndex(path, "/")+1:]):
 		fmt.Fprint(w, list)
 	default:
 		a.object(w, r)
@@ -110,7 +110,14 @@ func fail(w http.ResponseWriter, code int, reason, message string) {
 // open returns a running output over the API server.
 func (a *api) open(t *testing.T) *Kube {
 	t.Helper()
-	k, err := New(Options{Config: &rest.Config{Host: a.URL}, Instance: outputtest.Instance})
+	return a.openWith(t, Options{})
+}
+
+// openWith starts an output with more options.
+func (a *api) openWith(t *testing.T, opts Options) *Kube {
+	t.Helper()
+	opts.Config, opts.Instance = &rest.Config{Host: a.URL}, outputtest.Instance
+	k, err := New(opts)
 	if err != nil {
 		t.Fatal(err)
 	}

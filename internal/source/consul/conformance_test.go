@@ -2,10 +2,6 @@ package consul_test
 
 import (
 	"net/http"
-	"os"
-	"path/filepath"
-	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/registry-bridge/registry-bridge/internal/source/consul/consultest"
@@ -76,48 +72,11 @@ func fake(t *testing.T, s *consultest.Server) *sourcetest.Fixture {
 	})
 }
 
-// TestHazardsHaveTests: each test that the page names exists.
-func TestHazardsHaveTests(t *testing.T) {
+// TestPage keeps the page of the registry honest.
+func TestPage(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../../../docs/registries/consul.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var code strings.Builder
-	for _, pattern := range []string{"*_test.go", "../../../e2e/sources/consul*_test.go", "../../cli/*_test.go"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s: %v, %v", pattern, files, err)
-		}
-		for _, file := range files {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			code.Write(text)
-		}
-	}
-	names := regexp.MustCompile("`((?:Test|Benchmark)[A-Za-z]+)(?:/([^`]+))?`").FindAllStringSubmatch(string(page), -1)
-	if len(names) < 30 {
-		t.Errorf("%d tests are named", len(names))
-	}
-	for _, name := range names {
-		if !strings.Contains(code.String(), "func "+name[1]+"(") || !strings.Contains(code.String(), `"`+name[2]) {
-			t.Errorf("there is no %s", name[0])
-		}
-	}
-}
-
-// TestOptOutsAreDocumented keeps the page of the registry honest.
-func TestOptOutsAreDocumented(t *testing.T) {
-	t.Parallel()
-	page, err := os.ReadFile("../../../docs/registries/consul.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for feature, reason := range fixture.OptOutReal() {
-		if row := "| " + string(feature) + " | " + reason + " |"; !strings.Contains(string(page), row) {
-			t.Errorf("docs/registries/consul.md lacks the row %q", row)
-		}
-	}
+	sourcetest.Page{
+		Path: "../../../docs/registries/consul.md", Code: []string{"*_test.go", "../../../e2e/sources/consul*_test.go", "../../cli/*_test.go"},
+		Least: 30, OptOut: fixture.OptOutReal(),
+	}.Check(t)
 }

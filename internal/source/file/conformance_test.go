@@ -146,3 +146,12 @@ func TestConformance(t *testing.T) {
 		})
 	}
 }
+
+// TestPage keeps the page of the source honest.
+func TestPage(t *testing.T) {
+	t.Parallel()
+	sourcetest.Page{
+		Path: "../../../docs/registries/file.md", Code: []string{"*_test.go"},
+		Least: 7, OptOut: optOut(document.Native),
+	}.Check(t)
+}

@@ -104,3 +104,12 @@ func TestConformance(t *testing.T) {
 		})
 	}
 }
+
+// TestPage keeps the page of the source honest.
+func TestPage(t *testing.T) {
+	t.Parallel()
+	sourcetest.Page{
+		Path: "../../../docs/registries/http.md", Code: []string{"*_test.go", "../document/*_test.go"},
+		Least: 10, OptOut: documenttest.OptOut(document.PrometheusSD),
+	}.Check(t)
+}

@@ -14,6 +14,9 @@ import (
 	"strings"
 )
 
+// Missing is the reason in Content.Failed for a path that there is not.
+const Missing = "does not exist"
+
 var errNoFile = errors.New("it is no regular file")
 
 // Options say what to read.
@@ -69,7 +72,7 @@ func (c Content) readFile(name string, limit int64) {
 	data, err := readLimited(name, limit)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		c.Failed[name] = "does not exist"
+		c.Failed[name] = Missing
 	case err != nil:
 		if pathError, ok := errors.AsType[*fs.PathError](err); ok {
 			err = pathError.Err // The path is said already.

@@ -85,8 +85,8 @@ func (s *fileSource) Run(ctx context.Context, sink source.Sink) error {
 
 // read reads the documents. A service that is in two files belongs to the first of them, and the other one is not believed.
 func (s *fileSource) read(files fileset.Content) (source.Content, error) {
-	if why := files.Failed[s.cfg.Path]; why != "" {
-		return source.Content{}, fmt.Errorf("%w: %s %s", source.ErrUnavailable, s.cfg.Path, why)
+	if files.Failed[s.cfg.Path] == fileset.Missing {
+		return source.Content{}, fmt.Errorf("%w: %s does not exist", source.ErrUnavailable, s.cfg.Path)
 	}
 	if len(files.Files)+len(files.Failed) == 0 {
 		return source.Content{}, fmt.Errorf("%w: the folder %s has no file *.json; to publish nothing, write a document with an empty list into it",

@@ -44,7 +44,9 @@ func ProjectCurator() Project { return Project{Dir: "curator"} }
 
 // Projects lists all projects of the lab, for the program that prepares them ahead of the tests.
 func Projects() []Project {
-	return []Project{ProjectZooKeeper(), ProjectDubbo(Dubbo33), ProjectDubbo(Dubbo27), ProjectCurator(), ProjectSpring()}
+	return []Project{
+		ProjectZooKeeper(), ProjectEureka(), ProjectDubbo(Dubbo33), ProjectDubbo(Dubbo27), ProjectCurator(), ProjectSpring(),
+	}
 }
 
 // Classpath returns the Java class path of a project, and prepares the project first when this was never done for its present content.

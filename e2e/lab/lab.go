@@ -1,4 +1,4 @@
-// Package lab starts the real servers that the end-to-end suites run against: ZooKeeper, Consul, Dubbo providers and consumers, the API
+// Package lab starts the real servers that the end-to-end suites run against: ZooKeeper, Consul, Eureka, Dubbo providers and consumers, the API
 // server of Kubernetes, and istiod. They come from Maven Central, the Go module proxy and Debian through their ordinary clients, pinned to
 // a version (etcd: what Debian has), and are prepared once into a cache folder outside the checkout,
 // ${XDG_CACHE_HOME:-~/.cache}/registry-bridge-lab.

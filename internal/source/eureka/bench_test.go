@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
-	"io"
+
 	"runtime"
+	"runtime/metrics"
 	"testing"
 )
 
@@ -52,20 +53,75 @@ func manyInstances(tb testing.TB, n int) []byte {
 	return b.Bytes()
 }
 
-func BenchmarkDecode(b *testing.B) {
+// decodeAll decodes an answer with everything, as a poll does, and calls each after each application.
+func decodeAll(b *testing.B, data []byte, before *registry, each func()) *registry {
+	b.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := newRegistry("id")
+	_, err = decode(z, newConverter(""), func(name string, records []record, problem error) {
+		r.add(name, records, problem, before)
+		each()
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return r
+}
+
+// heap is how much memory objects have, those that are no longer needed included, in MB.
+func heap() float64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return float64(sample[0].Value.Uint64()) / 1e6
+}
+
+// BenchmarkEverything reads 100,000 instances from a compressed answer, as the first poll of a run does and as one does five minutes
+// later. MB-extra is the peak of the heap above what there was before, MB-kept what is left of it.
+func BenchmarkEverything(b *testing.B) {
 	data := manyInstances(b, 100_000)
-	runtime.GC()
-	b.ReportAllocs()
+	again := decodeAll(b, data, nil, func() {})
+	for name, before := range map[string]*registry{"first": nil, "again": again} {
+		b.Run(name, func(b *testing.B) {
+			runtime.GC()
+			start := heap()
+			peak := 0.0
+			r := decodeAll(b, data, before, func() { peak = max(peak, heap()) })
+			runtime.GC()
+			kept := heap()
+			runtime.KeepAlive(r)
+			for b.Loop() {
+				if r := decodeAll(b, data, before, func() {}); len(r.apps) != 10_000 {
+					b.Fatalf("%d applications", len(r.apps))
+				}
+			}
+			b.ReportMetric(peak-start, "MB-extra")
+			b.ReportMetric(kept-start, "MB-kept")
+		})
+	}
+}
+
+// BenchmarkChanges applies changes of one instance in a hundred of 100,000, from a compressed answer.
+func BenchmarkChanges(b *testing.B) {
+	known := decodeAll(b, manyInstances(b, 100_000), nil, func() {})
+	data := manyInstances(b, 1_000)
 	for b.Loop() {
 		z, err := gzip.NewReader(bytes.NewReader(data))
 		if err != nil {
 			b.Fatal(err)
 		}
-		count := 0
-		keep := map[string][]record{}
-		_, err = decode(io.Reader(z), newConverter(""), func(name string, r []record, err error) error { count += len(r); keep[name] = r; return err })
-		if err != nil || count != 100_000 {
-			b.Fatal(count, err)
+		var changes []change
+		_, err = decode(z, newConverter(""), func(name string, records []record, _ error) {
+			changes = append(changes, change{app: name, records: records})
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		after, complete := known.apply(changes)
+		if !complete || after.hash() != "UP_100000_" || len(after.content().Services) != 10_000 {
+			b.Fatalf("complete %t, hash %s", complete, after.hash())
 		}
 	}
 }

@@ -3,6 +3,7 @@ package eureka_test
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/registry-bridge/registry-bridge/internal/source/eureka/eurekatest"
 	"github.com/registry-bridge/registry-bridge/internal/source/eureka/fixture"
@@ -46,7 +47,7 @@ func TestConformance(t *testing.T) {
 func fake(t *testing.T, s *eurekatest.Server) *sourcetest.Fixture {
 	t.Helper()
 	return fixture.New(t, fixture.Options{
-		Addr: s.Addr(),
+		Addr: s.Addr(), PollInterval: 100 * time.Millisecond,
 		Restart: func(t *testing.T) {
 			t.Helper()
 			s.Stop()

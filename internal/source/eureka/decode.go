@@ -37,7 +37,7 @@ type decoder struct {
 	budget  *budget
 	convert *converter
 	// take is given each application: its records in the order of the answer, or why they cannot be read.
-	take func(name string, records []record, err error) error
+	take func(name string, records []record, problem error)
 
 	instances int
 	// listed says that there was a list of applications, even an empty one.
@@ -67,8 +67,8 @@ func (b *budget) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// decode reads an answer to its end. The error, also one of take, means that nothing of it can be believed.
-func decode(r io.Reader, convert *converter, take func(name string, records []record, err error) error) (answer, error) {
+// decode reads an answer to its end. An error means that nothing of it can be believed.
+func decode(r io.Reader, convert *converter, take func(name string, records []record, problem error)) (answer, error) {
 	b := &budget{r: r}
 	d := &decoder{json: json.NewDecoder(b), budget: b, convert: convert, take: take}
 	if err := d.top(); err != nil {
@@ -170,9 +170,10 @@ func (d *decoder) application() error {
 	case name == "":
 		return fmt.Errorf("%w: an application has no name", source.ErrMalformed)
 	case problem != nil:
-		return d.take(name, nil, problem)
+		records = nil
 	}
-	return d.take(name, records, nil)
+	d.take(name, records, problem)
+	return nil
 }
 
 // entry reads an instance with the function that it is given.

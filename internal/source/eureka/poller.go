@@ -178,16 +178,17 @@ func (p *poller) changesWillDo(s *server, now time.Time) bool {
 // readChanges asks for changes. Done is false when everything has to be read instead.
 func (p *poller) readChanges(ctx context.Context, s *server, now time.Time) (done bool, err error) {
 	var changes []change
-	a, from, err := p.read(ctx, s, "/apps/delta", func(name string, records []record, err error) error {
+	sound := true
+	a, from, err := p.read(ctx, s, "/apps/delta", func(name string, records []record, problem error) {
 		changes = append(changes, change{app: name, records: records})
-		return err
+		sound = sound && problem == nil
 	})
 	switch {
 	case err != nil:
 		return false, err
 	case !a.hashed:
 		return false, errNoHash
-	case from != p.from:
+	case from != p.from, !sound:
 		return false, nil
 	}
 	after, complete := p.known.apply(changes)
@@ -204,14 +205,7 @@ func (p *poller) readChanges(ctx context.Context, s *server, now time.Time) (don
 // readAll asks for everything.
 func (p *poller) readAll(ctx context.Context, s *server, now time.Time) error {
 	all := newRegistry(p.cfg.SourceID)
-	a, from, err := p.read(ctx, s, "/apps", func(name string, records []record, err error) error {
-		if err == nil {
-			all.add(name, records, p.known)
-		} else {
-			all.unreadable[name] = err
-		}
-		return nil
-	})
+	a, from, err := p.read(ctx, s, "/apps", func(name string, records []record, problem error) { all.add(name, records, problem, p.known) })
 	switch {
 	case err != nil:
 		return err
@@ -225,7 +219,7 @@ func (p *poller) readAll(ctx context.Context, s *server, now time.Time) error {
 	return nil
 }
 
-func (p *poller) read(ctx context.Context, s *server, path string, take func(string, []record, error) error) (a answer, from string, err error) {
+func (p *poller) read(ctx context.Context, s *server, path string, take func(string, []record, error)) (a answer, from string, err error) {
 	from, err = p.client.get(ctx, s, path, func(body io.Reader) error {
 		var err error
 		a, err = decode(body, newConverter(p.cfg.Region), take)

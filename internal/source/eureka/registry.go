@@ -41,8 +41,22 @@ func newRegistry(id model.SourceID) *registry {
 	return &registry{id: id, apps: map[string]*app{}, unreadable: map[string]error{}}
 }
 
-// add puts an application in. It keeps what before, which may be nil, has of it when that is the same.
-func (r *registry) add(name string, records []record, before *registry) {
+// add puts in what an answer has of an application, which may have it in several parts; with a problem none of them counts. It keeps what
+// before, which may be nil, has of it when that is the same.
+func (r *registry) add(name string, records []record, problem error, before *registry) {
+	if problem = cmp.Or(r.unreadable[name], problem); problem != nil {
+		r.unreadable[name] = problem
+		delete(r.apps, name)
+		return
+	}
+	if part := r.apps[name]; part != nil {
+		records = slices.Concat(slices.Collect(maps.Values(part.records())), records)
+	}
+	r.put(name, records, before)
+}
+
+// put replaces an application.
+func (r *registry) put(name string, records []record, before *registry) {
 	a := r.app(name, records)
 	if before != nil {
 		if old := before.apps[name]; old != nil && old.service.Equal(a.service) {
@@ -52,23 +66,24 @@ func (r *registry) add(name string, records []record, before *registry) {
 	r.apps[name] = a
 }
 
-// app makes an application of records, which it sorts.
+// app makes an application of records, which it changes: each gets an ID of its own.
 func (r *registry) app(name string, records []record) *app {
-	slices.SortStableFunc(records, func(a, b record) int { return cmp.Compare(a.instance.ID, b.instance.ID) })
+	seen := make(map[string]bool, len(records))
 	for i := range records {
 		inst := &records[i].instance
-		if id := inst.ID; id == "" || i > 0 && id == records[i-1].instance.ID {
+		given := inst.ID
+		for n := 1; inst.ID == "" || seen[inst.ID]; n++ {
+			inst.ID = fmt.Sprintf("%s#%d", given, n)
 			inst.Problem = cmp.Or(inst.Problem, reason.Problem(reason.MalformedName, "the instance id is that of another instance"))
 		}
+		seen[inst.ID] = true
 	}
+	slices.SortFunc(records, func(a, b record) int { return cmp.Compare(a.instance.ID, b.instance.ID) })
 	a := &app{
 		service: &model.Service{Ref: model.Ref{Source: r.id, Unit: name, Name: name}, Instances: make([]model.Instance, len(records))},
 		marks:   make([]mark, len(records)),
 	}
 	for i, rec := range records {
-		if i > 0 && rec.instance.ID == records[i-1].instance.ID || rec.instance.ID == "" {
-			rec.instance.ID = fmt.Sprintf("%s#%d", rec.instance.ID, i)
-		}
 		a.service.Instances[i], a.marks[i] = rec.instance, mark{status: rec.status, updated: rec.updated}
 		a.counts[rec.status]++
 	}
@@ -116,7 +131,7 @@ func (r *registry) apply(changes []change) (after *registry, complete bool) {
 			delete(after.apps, c.app)
 			continue
 		}
-		after.add(c.app, slices.Collect(maps.Values(known)), r)
+		after.put(c.app, slices.Collect(maps.Values(known)), r)
 	}
 	return after, complete
 }

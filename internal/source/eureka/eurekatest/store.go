@@ -62,13 +62,19 @@ func (s *store) register(given Instance) {
 	if !known {
 		s.apps = append(s.apps, i.App)
 	}
-	list = slices.DeleteFunc(slices.Clone(list), func(old *Instance) bool {
-		if old.InstanceID == i.InstanceID && old.OverriddenStatus != "UNKNOWN" {
-			// An override outlives a registration.
-			i.OverriddenStatus, i.Status = old.OverriddenStatus, old.OverriddenStatus
+	if old := s.find(i.App, i.InstanceID); old != nil {
+		i.OverriddenStatus = old.OverriddenStatus
+		settled := old.Status == "UP" || old.Status == "OUT_OF_SERVICE"
+		switch {
+		case i.Status == "DOWN" || i.Status == "STARTING":
+		case old.OverriddenStatus != "UNKNOWN":
+			i.Status = old.OverriddenStatus
+		case settled:
+			// What the server has heard before is believed, not what an instance says that registers again.
+			i.Status = old.Status
 		}
-		return old.InstanceID == i.InstanceID
-	})
+		list = slices.DeleteFunc(slices.Clone(list), func(known *Instance) bool { return known == old })
+	}
 	s.leases[i.App] = append(list, i)
 	s.changed(i, "ADDED")
 }

@@ -31,6 +31,8 @@ const Namespace = "dubbo"
 type Options struct {
 	// Program is the path of the binary, see Build.
 	Program string
+	// Config is the whole configuration in YAML, for a test that needs more than one Registry; the other fields about it do not count then.
+	Config string
 	// Source is what the Registry has as its source, in YAML's flow style. When it is empty, that is a ZooKeeper with the next three fields.
 	Source string
 	// Servers are the registry's, each as host:port.
@@ -120,6 +122,9 @@ func Build(dir string) (string, error) {
 }
 
 func (o Options) manifest() []byte {
+	if o.Config != "" {
+		return []byte(o.Config)
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, `apiVersion: registry-bridge.io/v1alpha1
 kind: Registry

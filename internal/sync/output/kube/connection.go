@@ -13,7 +13,7 @@ import (
 
 const (
 	// quietLimit is how long a connection may say nothing before it is asked whether it is still there, and pingLimit how long the answer
-	// may take. All requests share one HTTP/2 connection, so one that died without a word (a load balancer that forgot it) would let every
+	// may take. All writes share one HTTP/2 connection, so one that died without a word (a load balancer that forgot it) would let every
 	// write run into its timeout until that is noticed: 45 s with the values of client-go, during which no removal gets through.
 	quietLimit = 5 * time.Second
 	pingLimit  = 5 * time.Second

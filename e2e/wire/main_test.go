@@ -6,6 +6,7 @@ package wire_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -147,9 +148,7 @@ func (s *scene) provide(name string, options lab.DubboOptions) (*network.Host, *
 	s.Helper()
 	host := s.network.Join(s, name)
 	settings := map[string]string{"name": name}
-	for key, value := range options.Settings {
-		settings[key] = value
-	}
+	maps.Copy(settings, options.Settings)
 	options.Registry, options.IP, options.Prefix, options.Settings = s.registry(), host.IP, host.Prefix(), settings
 	return host, lab.StartDubboProvider(s, options)
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"flag"
 	"os"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/go-zookeeper/zk"
 	"go.uber.org/goleak"
 
+	"github.com/registry-bridge/registry-bridge/e2e/faults/bridge"
 	"github.com/registry-bridge/registry-bridge/e2e/lab"
 	"github.com/registry-bridge/registry-bridge/internal/source/sourcetest"
 	"github.com/registry-bridge/registry-bridge/internal/source/zookeeper"
@@ -23,7 +25,14 @@ import (
 	"github.com/registry-bridge/registry-bridge/internal/source/zookeeper/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// program is the path of the bridge's binary.
+var program string
+
+func TestMain(m *testing.M) {
+	flag.StringVar(&program, "program", "", "`binary` to run instead of one that is built from the present sources")
+	flag.Parse()
+	os.Exit(bridge.Suite{Program: &program, After: func() error { return goleak.Find() }}.Run(m))
+}
 
 func TestZooKeeperConformance(t *testing.T) {
 	t.Parallel()

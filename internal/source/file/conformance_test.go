@@ -151,7 +151,7 @@ func TestConformance(t *testing.T) {
 func TestPage(t *testing.T) {
 	t.Parallel()
 	sourcetest.Page{
-		Path: "../../../docs/registries/file.md", Code: []string{"*_test.go"},
+		Path: "../../../docs/registries/file.md", Code: []string{"*_test.go", "../../../e2e/sources/documents_test.go"},
 		Least: 7, OptOut: optOut(document.Native),
 	}.Check(t)
 }

@@ -109,7 +109,7 @@ func TestConformance(t *testing.T) {
 func TestPage(t *testing.T) {
 	t.Parallel()
 	sourcetest.Page{
-		Path: "../../../docs/registries/http.md", Code: []string{"*_test.go", "../document/*_test.go"},
+		Path: "../../../docs/registries/http.md", Code: []string{"*_test.go", "../document/*_test.go", "../../../e2e/sources/documents_test.go"},
 		Least: 10, OptOut: documenttest.OptOut(document.PrometheusSD),
 	}.Check(t)
 }

@@ -130,6 +130,38 @@ func notes() []Info {
 			IdentityUnknown, Note, "Of a host's endpoints with mutual TLS, some are pods whose identity is known, and one is not: its tlsMode is that of a rule.",
 			"Nothing: clients accept any identity of the mesh behind the host. Leave rules[].tlsMode out where the instances are pods, to have identities checked.",
 		},
+		{
+			SerializationUnsupported, Note, "Providers on the port are called with a serialization that Envoy cannot read, so calls to the port are forwarded, not routed.",
+			"Set dubbo.protocol.prefer-serialization=hessian2 at the providers that the detail names. Routing begins by itself when the last of them has gone.",
+		},
+		{
+			ForeignServiceOnPort, Note, "Somebody else's Service or ServiceEntry has the port in view of the consumers and does not speak Dubbo, so calls to the port are not routed.",
+			"Move it to another port, export it to other namespaces, or, when it does speak Dubbo, say so in the name of its port (tcp-dubbo).",
+		},
+		{
+			ListenerConflict, Note, "Something else decides about the listener of the port in the consumers' proxies, so calls to the port are not routed.",
+			"Look at the detail: another TCP service of this bridge on the port, another host for the same service, or somebody else's EnvoyFilter.",
+		},
+		{
+			DuplicateHostNamespace, Note, "Another namespace publishes the host, too, and istiod serves one of them only, so calls to it are not routed.",
+			"Remove one of the two, or export it to other namespaces than those of the consumers.",
+		},
+		{
+			DNSCaptureListener, Note, "Istiod uses an address of its own for the host, so proxies that capture DNS listen there, and do not route calls to the providers' addresses.",
+			"Look who removes the label networking.istio.io/enable-autoallocate-ip from the ServiceEntry.",
+		},
+		{
+			ForeignDestinationRule, Note, "Somebody else has a DestinationRule for the host, so there are no subsets of ours, and calls are not routed by tag.",
+			"Remove the host from that DestinationRule, or set dubbo.tagRouting: Disabled.",
+		},
+		{
+			RouteIncomplete, Note, "A split of dubbo.routes names providers that are not there; the others get their share.",
+			"Nothing, when they are still to come. Else look at group, version and tag.",
+		},
+		{
+			PortNotRouted, Note, "The calls to a service are routed, and one of its ports is not published: another TCP protocol, or one port too many.",
+			"Nothing: consumers reach it at the providers' addresses, as without the mesh.",
+		},
 	}
 }
 

@@ -68,6 +68,18 @@ const (
 	IdentityUnknown   Reason = "IdentityUnknown"
 )
 
+// Why calls to a Dubbo service are not routed by what they say, or not as they could be. The service is published all the same.
+const (
+	SerializationUnsupported Reason = "SerializationUnsupported"
+	ForeignServiceOnPort     Reason = "ForeignServiceOnPort"
+	ListenerConflict         Reason = "ListenerConflict"
+	DuplicateHostNamespace   Reason = "DuplicateHostNamespace"
+	DNSCaptureListener       Reason = "DNSCaptureListener"
+	ForeignDestinationRule   Reason = "ForeignDestinationRule"
+	RouteIncomplete          Reason = "RouteIncomplete"
+	PortNotRouted            Reason = "PortNotRouted"
+)
+
 // Which guard holds a removal. The order is that of the design's table of guards.
 const (
 	Unsynced       Reason = "Unsynced"

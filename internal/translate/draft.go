@@ -29,6 +29,8 @@ type draft struct {
 	candidates []candidate
 	// denied are the endpoints that the configuration keeps out.
 	denied []place
+	// refusals are where Envoy cannot read the calls to the service.
+	refusals []refusal
 	// diagnostics are about the service and its instances.
 	diagnostics []Diagnostic
 }
@@ -54,6 +56,8 @@ type candidate struct {
 	locality, network string
 	// identity is that of the pod at the address, empty when there is none with a sidecar.
 	identity string
+	// tag is Dubbo's tag, and refused the serialization of its calls where Envoy cannot read it.
+	tag, refused string
 }
 
 // place is where an endpoint listens.
@@ -75,6 +79,9 @@ func newDraft(svc *model.Service, reg *Registry, src *Source, pods *Pods) *draft
 	d := &draft{svc: svc, reg: reg, src: src, dubbo: dubbo.Served(svc), settings: reg.settingsOf(svc.Ref.Name)}
 	host, f := reg.hostOf(svc, src, d.settings.host)
 	d.host = host
+	if d.ofDubbo() {
+		d.refusals = refusalsOf(svc)
+	}
 	if reg.Selects != nil && !reg.Selects(svc.Ref.Name) {
 		d.excluded = true
 		d.report("", fault{reason.ServiceExcluded, "the configuration does not select the service"})
@@ -206,7 +213,23 @@ func (d *drafting) add(inst *model.Instance) {
 	c.weight = d.weightOf(inst)
 	c.locality = cmp.Or(pod.Locality, sanitiseLocality(inst.Locality.Region, inst.Locality.Zone, inst.Locality.Subzone))
 	c.network = d.reg.Output.Network
+	d.describeProvider(&c, inst)
 	d.candidates = append(d.candidates, c)
+}
+
+// ofDubbo reports whether the service is one of Dubbo's.
+func (d *draft) ofDubbo() bool { return d.src.Dubbo || d.dubbo }
+
+// describeProvider notes what matters of an instance where calls are routed.
+func (d *draft) describeProvider(c *candidate, inst *model.Instance) {
+	if !d.ofDubbo() {
+		return
+	}
+	c.tag = inst.Metadata[dubbo.KeyTag]
+	isDubbo := func(o offer) bool { return dubbo.Routable(o.prefix) }
+	if s := dubbo.Serialization(inst.Metadata); !dubbo.Readable(s) && slices.ContainsFunc(c.offers, isDubbo) {
+		c.refused = s
+	}
 }
 
 // unusable says why an instance takes no traffic, or nothing.
@@ -239,6 +262,9 @@ func (d *drafting) labelsOf(inst *model.Instance, meshed bool) []Label {
 			d.report(inst.ID, fault{reason.LabelSanitised, "the value of " + key + " is published as " + value})
 		}
 		labels = append(labels, Label{key, value})
+	}
+	if d.reg.Dubbo.ByTag && d.ofDubbo() {
+		labels = append(labels, Label{LabelDubboTag, subsetOf(inst.Metadata[dubbo.KeyTag])})
 	}
 	mode := d.settings.tlsMode
 	if mode == "" && meshed {
@@ -307,6 +333,7 @@ func (d *drafting) joinInto(same []candidate, c candidate) bool {
 		slices.SortFunc(d.offers, offer.compare)
 		same[i].offers = d.sharedOffers.share(d.offers)
 		same[i].joined = append(same[i].joined, c.id)
+		same[i].refused = cmp.Or(same[i].refused, c.refused)
 		return true
 	}
 	return false

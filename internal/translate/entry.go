@@ -31,12 +31,14 @@ type question struct {
 	instance string
 	// lastTLS is what is live of mutual TLS, as long as the pods are not known.
 	lastTLS lastTLS
+	// wiring is what stands in the way of routing its calls.
+	wiring wiring
 }
 
 func (q *question) equal(o *question) bool {
 	return q.claim == o.claim && q.owner == o.owner && q.instance == o.instance && q.prior.equal(&o.prior) &&
 		slices.Equal(q.drafts, o.drafts) && slices.Equal(q.shards, o.shards) &&
-		q.lastTLS.equal(&o.lastTLS)
+		q.lastTLS.equal(&o.lastTLS) && q.wiring.equal(&o.wiring)
 }
 
 // entry is the answer: the content of the objects of one host but for what depends on other hosts (address and names of shards).
@@ -49,6 +51,10 @@ type entry struct {
 	registry *Registry
 	mode     EndpointMode
 	dubbo    bool
+	// routed says that calls are routed by what they say, by which service, and tags which tags the endpoints have, if that matters.
+	routed   bool
+	service  dubbo.Service
+	tags     []tagged
 	ports    []ServicePort
 	shardsOf [][]Endpoint
 	// claims are those of sources whose endpoint belongs to another.
@@ -63,6 +69,7 @@ type entry struct {
 
 	// objects are what was made of the entry, with the addresses and names that it had then.
 	objects   []*Object
+	rule      *Object
 	addresses []string
 	names     []string
 }
@@ -79,6 +86,7 @@ func newEntry(q question) *entry {
 	live := livePorts(q.prior.Ports)
 	owner := e.ownerOf(parts, len(live) > 0)
 	c := choosePorts(live, owner)
+	e.route(&c, parts, owner)
 	if owner != nil {
 		for _, f := range c.faults {
 			e.report(owner.drafts[0], "", f)
@@ -97,6 +105,7 @@ func newEntry(q question) *entry {
 	e.identify(located)
 	endpoints := e.unique(located)
 	equalWeights(endpoints)
+	e.findTags(located, endpoints)
 	if e.mode == WorkloadEntries {
 		e.shardsOf = [][]Endpoint{endpoints}
 	} else {
@@ -213,9 +222,12 @@ func (e *entry) ownerOf(parts []part, live bool) *part {
 }
 
 func servicePorts(slots []slot) []ServicePort {
-	ports := make([]ServicePort, len(slots))
-	for i, s := range slots {
-		ports[i] = ServicePort{Name: s.name, Number: s.number, Protocol: s.protocol}
+	ports := make([]ServicePort, 0, len(slots))
+	for _, s := range slots {
+		ports = append(ports, ServicePort{Name: s.name, Number: s.number, Protocol: s.protocol})
+		for _, number := range s.more {
+			ports = append(ports, ServicePort{Name: portName(s.prefix, number), Number: number, Protocol: s.protocol})
+		}
 	}
 	slices.SortFunc(ports, func(a, b ServicePort) int { return cmp.Compare(a.Number, b.Number) })
 	return ports
@@ -228,6 +240,8 @@ type located struct {
 	id    string
 	// identity is that of the pod at the address, empty when it is not known.
 	identity string
+	// tag is Dubbo's.
+	tag string
 }
 
 // contributing returns the parts that publish the same protocols as the owner, and the owner's.
@@ -267,12 +281,12 @@ func (e *entry) locate(parts []part, owner *part, c *choice) []located {
 					}
 					continue
 				}
-				buffer = buffer[:0]
-				for k := range c.slots {
-					buffer = append(buffer, EndpointPort{c.slots[k].name, numbers[k]})
+				if e.routed && cand.refused != "" {
+					e.report(d, cand.id, fault{reason.UnsupportedProtocol, "it is called with " + cand.refused + ", so only those who dial it reach it"})
+					continue
 				}
-				slices.SortFunc(buffer, EndpointPort.compare)
-				all = append(all, located{draft: d, id: cand.id, identity: cand.identity, Endpoint: Endpoint{
+				buffer = c.endpointPorts(buffer[:0], numbers[:])
+				all = append(all, located{draft: d, id: cand.id, identity: cand.identity, tag: cand.tag, Endpoint: Endpoint{
 					Address: cand.address, Ports: shared.share(buffer), Labels: cand.labels,
 					Weight: cand.weight, Locality: cand.locality, Network: cand.network,
 				}})
@@ -280,6 +294,19 @@ func (e *entry) locate(parts []part, owner *part, c *choice) []located {
 		}
 	}
 	return all
+}
+
+// endpointPorts appends the port map of an endpoint whose real ports are numbers, one for each slot, sorted.
+func (c *choice) endpointPorts(ports []EndpointPort, numbers []uint32) []EndpointPort {
+	for k := range c.slots {
+		s := &c.slots[k]
+		ports = append(ports, EndpointPort{s.name, numbers[k]})
+		for _, number := range s.more {
+			ports = append(ports, EndpointPort{portName(s.prefix, number), numbers[k]})
+		}
+	}
+	slices.SortFunc(ports, EndpointPort.compare)
+	return ports
 }
 
 // unique sorts the endpoints. One that is claimed twice, or a port of it, belongs to the first in merge order.
@@ -350,7 +377,7 @@ func (e *entry) describe(winners []*draft, parts []part) {
 		if len(d.candidates) > 0 && !slices.ContainsFunc(parts, func(p part) bool { return p.reg == d.reg }) {
 			continue // It was left out.
 		}
-		e.dubbo = e.dubbo || d.src.Dubbo || d.dubbo
+		e.dubbo = e.dubbo || d.ofDubbo()
 		e.origins = append(e.origins, d.svc.Ref)
 	}
 	slices.SortFunc(e.origins, model.Ref.Compare)
@@ -358,6 +385,9 @@ func (e *entry) describe(winners []*draft, parts []part) {
 	e.labels = make(map[string]string, len(e.registry.Output.Labels)+2)
 	maps.Copy(e.labels, e.registry.Output.Labels)
 	e.labels[LabelManagedBy], e.labels[LabelInstance] = ManagedBy, e.instance
+	if e.routed {
+		e.labels[LabelAutoAllocate] = AutoAllocateOff
+	}
 
 	service, unit := e.original(winners)
 	e.annotations = map[string]string{AnnotationService: service, AnnotationRegistry: e.registry.Name}
@@ -410,6 +440,8 @@ func (e *entry) exportTo(addressed bool) []string {
 	to := out.ExportTo
 	opaque := e.opaque()
 	switch {
+	case e.routed:
+		to = e.registry.Dubbo.exportTo()
 	case opaque && !addressed:
 		return []string{"~"}
 	case opaque && e.dubbo && !out.ExportToSet:

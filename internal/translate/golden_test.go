@@ -33,6 +33,8 @@ type caseIn struct {
 	Pods map[string]podIn `json:"pods,omitempty"`
 	// PodsUnknown says that pods are looked at, and have not been seen yet.
 	PodsUnknown bool `json:"podsUnknown,omitempty"`
+	// Foreign is what others have in the cluster.
+	Foreign *translate.Foreign `json:"foreign,omitempty"`
 }
 
 type podIn struct {
@@ -62,6 +64,7 @@ type registryIn struct {
 	VIPs            string            `json:"vips,omitempty"`
 	DefaultProtocol string            `json:"defaultProtocol,omitempty"`
 	RejectWarning   bool              `json:"rejectWarning,omitempty"`
+	Dubbo           *dubboIn          `json:"dubbo,omitempty"`
 }
 
 type sourceIn struct {
@@ -168,6 +171,14 @@ func encode(t *testing.T, result translate.Result) caseOut {
 	t.Helper()
 	var out caseOut
 	for _, o := range result.Objects {
+		if o.ServiceEntry == nil {
+			m, err := manifest.Map(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out.Objects = append(out.Objects, m)
+			continue
+		}
 		if n := len(o.ServiceEntry.Endpoints); n > manyEndpoints {
 			if out.Endpoints == nil {
 				out.Endpoints = map[string]int{}
@@ -258,6 +269,7 @@ func readCase(t *testing.T, file string) (model.Snapshot, map[translate.Key]tran
 			opts.Pods = translate.UnknownPods()
 		}
 	}
+	opts.Foreign = in.Foreign
 	return snap, readLive(t, in.Live), opts
 }
 
@@ -294,6 +306,9 @@ func (in *registryIn) compile(t *testing.T) *translate.Registry {
 	}
 	if vips := or(in.VIPs, "240.239.0.0/16"); vips != "none" {
 		reg.Output.VIPs = netip.MustParsePrefix(vips)
+	}
+	if in.Dubbo != nil {
+		reg.Dubbo = in.Dubbo.compile(t)
 	}
 	if in.Exclude != "" {
 		reg.Selects = func(original string) bool { return !glob(t, in.Exclude, original) }

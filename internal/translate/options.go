@@ -16,7 +16,7 @@ type Options struct {
 	Registries []*Registry
 	// Pods are the addresses that are pods with a sidecar; nil when nobody looks.
 	Pods *Pods
-	// RootNamespace is that of the mesh: what is in it is everybody's. Where it is empty, nothing is routed for the whole mesh.
+	// RootNamespace is that of the mesh, "istio-system" when it is empty: what is in it is everybody's.
 	RootNamespace string
 	// Foreign is what others have in the cluster.
 	Foreign *Foreign

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/registry-bridge/registry-bridge/internal/reason"
+	"github.com/registry-bridge/registry-bridge/internal/translate/dubbo"
 )
 
 // slot is a port of the host: all endpoints must offer its class.
@@ -15,6 +16,10 @@ type slot struct {
 	class
 	name   string
 	number uint32 // 0 until it is chosen
+	// more are further numbers under which the port is published, where calls are routed, and live says that number and more are
+	// published.
+	more []uint32
+	live bool
 }
 
 // tally counts candidates that offer the same classes.
@@ -133,12 +138,18 @@ func livePorts(ports []ServicePort) []slot {
 		if !ok || len(p.Name) >= maxLabel || !dnsLabel.MatchString(p.Name) || p.Number == 0 || p.Number > maxPort || !p.Protocol.known() {
 			return nil
 		}
-		for _, s := range slots {
-			if s.prefix == prefix || s.number == p.Number {
-				return nil
-			}
+		if slices.ContainsFunc(slots, func(s slot) bool { return s.has(p.Number) }) {
+			return nil
 		}
-		slots = append(slots, slot{class: class{prefix: prefix, protocol: p.Protocol}, name: p.Name, number: p.Number})
+		at := slices.IndexFunc(slots, func(s slot) bool { return s.prefix == prefix })
+		switch {
+		case at < 0:
+			slots = append(slots, slot{class: class{prefix: prefix, protocol: p.Protocol}, name: p.Name, number: p.Number, live: true})
+		case dubbo.Routable(prefix) && slots[at].protocol == p.Protocol:
+			slots[at].more = append(slots[at].more, p.Number)
+		default:
+			return nil
+		}
 	}
 	return slots
 }
@@ -151,6 +162,8 @@ func (p Protocol) known() bool {
 // choice is how the ports of a host were chosen.
 type choice struct {
 	slots []slot
+	// routing: calls in Dubbo's own protocol are to be routed, if possible.
+	routing bool
 	// adopted: the candidates of the owner all have one port, of another class than the one that is live, which stays.
 	adopted bool
 	faults  []fault
@@ -164,10 +177,11 @@ func choosePorts(live []slot, owner *part) choice {
 		return choice{slots: live}
 	}
 	set := owner.drafts[0].settings
+	routing := owner.reg.Dubbo.Envoy
 	if set.protocol != "" { // A rule is a change that somebody wants; only what agrees with it stays.
 		live = slices.DeleteFunc(slices.Clone(live), func(s slot) bool { return s.protocol != set.protocol })
 	}
-	c := choice{slots: slices.Clone(live)}
+	c := choice{slots: slices.Clone(live), routing: routing}
 	if len(live) > 0 {
 		c.keep(live, owner, set)
 	}
@@ -235,7 +249,7 @@ func (c *choice) add(offers []offer) {
 // number gives a service port to each slot that has none, and to the first what the rules want.
 func (c *choice) number(owner *part, rule uint32) {
 	uses := owner.uses(c)
-	if rule != 0 && len(c.slots) > 0 {
+	if rule != 0 && len(c.slots) > 0 && !c.routes(&c.slots[0]) {
 		c.slots[0].number = 0
 		c.settle(0, []uint32{rule})
 		uses[0] = nil
@@ -246,7 +260,7 @@ func (c *choice) number(owner *part, rule uint32) {
 			c.settle(i, preferredPorts(uses[i], s.protocol))
 			continue
 		}
-		if u := uses[i]; len(u) > 0 && u[0].number != s.number && u[0].majority(u) {
+		if u := uses[i]; len(u) > 0 && !c.routes(s) && u[0].number != s.number && u[0].majority(u) {
 			c.faults = append(c.faults, fault{
 				reason.PortDrift, fmt.Sprintf("%s stays, although most instances are on port %d", s.name, u[0].number),
 			})
@@ -257,7 +271,7 @@ func (c *choice) number(owner *part, rule uint32) {
 // settle gives the first of the preferred numbers that is free to a slot, or else the next free one.
 func (c *choice) settle(i int, preferred []uint32) {
 	taken := func(n uint32) bool {
-		return slices.ContainsFunc(c.slots, func(s slot) bool { return s.number == n })
+		return slices.ContainsFunc(c.slots, func(s slot) bool { return s.has(n) })
 	}
 	number := uint32(1)
 	if len(preferred) > 0 {
@@ -271,8 +285,11 @@ func (c *choice) settle(i int, preferred []uint32) {
 	}
 	s := &c.slots[i]
 	s.number = number
-	s.name = s.prefix + "-" + strconv.FormatUint(uint64(number), 10)
+	s.name = portName(s.prefix, number)
 }
+
+// routes reports whether calls to a slot are to be routed: then each port of a provider is published.
+func (c *choice) routes(s *slot) bool { return c.routing && dubbo.Routable(s.prefix) }
 
 // use is how many candidates have a slot on a port.
 type use struct {

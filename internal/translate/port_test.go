@@ -107,7 +107,7 @@ func TestMatch(t *testing.T) {
 }
 
 func partFor(sets map[string]int) *part {
-	p := &part{drafts: []*draft{{}}}
+	p := &part{drafts: []*draft{{reg: &Registry{}}}}
 	for text, n := range sets {
 		for range n {
 			p.drafts[0].candidates = append(p.drafts[0].candidates, candidate{offers: offersFor(text)})

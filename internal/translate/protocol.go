@@ -77,7 +77,7 @@ func (d *draft) classOf(inst *model.Instance, p *model.Port) class {
 	if d.settings.protocol != "" {
 		return plainClass(d.settings.protocol, true)
 	}
-	if word != "" && (d.src.Dubbo || d.dubbo) {
+	if word != "" && d.ofDubbo() {
 		port := dubbo.TCP().Port(word)
 		return class{prefix: port.Prefix, protocol: Protocol(port.Protocol), stated: true}
 	}

@@ -41,8 +41,11 @@ func (e *entry) render(addresses, names []string) {
 	e.objects = objects
 }
 
-func (o *Object) equal(p *Object) bool {
-	return o.Key == p.Key && o.ServiceEntry.equal(p.ServiceEntry) &&
+func (o *Object) equal(p *Object) bool { return o.alike(p) && o.ServiceEntry.equal(p.ServiceEntry) }
+
+// alike reports whether everything but the specs is equal.
+func (o *Object) alike(p *Object) bool {
+	return o.Key == p.Key &&
 		maps.Equal(o.Labels, p.Labels) && maps.Equal(o.Annotations, p.Annotations) &&
 		slices.Equal(o.Origins, p.Origins) && slices.Equal(o.Registries, p.Registries) && slices.Equal(o.Claims, p.Claims)
 }

@@ -30,10 +30,13 @@ type Translator struct {
 	instance string
 	regs     []*Registry
 	pods     *Pods
+	root     string
+	foreign  *Foreign
 	result   Result
 
 	drafts map[draftsKey][]*draft
 	wishes map[claim]*wish
+	tables map[Key]*Object
 }
 
 // draftsKey names the drafts of one source for one configuration.
@@ -68,6 +71,7 @@ func (t *Translator) Translate(snap model.Snapshot, prior map[Key]Prior, opts *O
 		registries: make(map[[2]string]*Registry, len(opts.Registries)),
 		vips:       newVIPs(prior),
 		sharded:    map[claim]bool{},
+		foreign:    opts.Foreign, scopes: map[*Registry]*scope{}, twice: map[claim]string{},
 	}
 	for key := range prior {
 		if host := prior[key].Host; host != key.Name {
@@ -79,13 +83,13 @@ func (t *Translator) Translate(snap model.Snapshot, prior map[Key]Prior, opts *O
 	r.answer()
 	t.result = r.finish()
 	t.snap, t.prior, t.instance, t.regs = snap, maps.Clone(prior), opts.Instance, slices.Clone(opts.Registries)
-	t.pods = opts.Pods
+	t.pods, t.root, t.foreign = opts.Pods, opts.Root(), opts.Foreign
 	t.drafts, t.wishes = r.drafts, r.wishes
 	return t.result
 }
 
 func (t *Translator) unchanged(snap model.Snapshot, prior map[Key]Prior, opts *Options) bool {
-	if t.drafts == nil || !t.pods.alike(opts.Pods) || t.instance != opts.Instance || !slices.Equal(t.regs, opts.Registries) || len(prior) != len(t.prior) ||
+	if t.drafts == nil || t.root != opts.Root() || t.foreign != opts.Foreign && !t.foreign.Equal(opts.Foreign) || !t.pods.alike(opts.Pods) || t.instance != opts.Instance || !slices.Equal(t.regs, opts.Registries) || len(prior) != len(t.prior) ||
 		len(snap.Sources) != len(t.snap.Sources) {
 		return false
 	}
@@ -139,6 +143,13 @@ type run struct {
 	vips       vips
 	// sharded are the hosts that are live in more than one object.
 	sharded map[claim]bool
+	foreign *Foreign
+	// scopes has what stands in the way of a Registry's routes, as far as it was asked for; twice are hosts that are live in another
+	// namespace, too.
+	scopes map[*Registry]*scope
+	twice  map[claim]string
+	// services has the entries whose calls are routed.
+	services map[servicesKey]*entry
 
 	result Result
 }
@@ -255,6 +266,7 @@ func (r *run) settleHost(rivals []*wish) {
 		if other == w.namespace {
 			other = keep[len(keep)-1].namespace
 		}
+		r.twice[w.claim] = other
 		excluded, wanting := splitExcluded(w.drafts)
 		r.report(wanting, fault{reason.HostCollision, fmt.Sprintf("namespace %s publishes the host, too, and istiod serves one of them", other)})
 		if !served {
@@ -288,25 +300,37 @@ func splitExcluded(drafts []*draft) (excluded, wanting []*draft) {
 	return excluded, wanting
 }
 
-// answer makes an entry of each host, or takes the one that was made before.
+// answer makes an entry of each host, or takes the one that was made before. Whether the calls to a host can be routed depends on the
+// hosts whose calls are not.
 func (r *run) answer() {
-	for _, w := range r.sorted {
-		q, ok := r.question(w)
-		if !ok {
-			continue
+	for _, routed := range []bool{false, true} {
+		for _, w := range r.sorted {
+			if r.mayRoute(w) == routed {
+				r.answerOne(w, routed)
+			}
 		}
-		var before *entry
-		if old := r.t.wishes[w.claim]; old != nil {
-			before = old.entry
-		}
-		if before != nil && before.equal(&q) {
-			w.entry = before
-			continue
-		}
-		w.entry = newEntry(q)
-		if before != nil {
-			w.entry.objects = before.objects
-		}
+	}
+}
+
+func (r *run) answerOne(w *wish, routed bool) {
+	q, ok := r.question(w)
+	if !ok {
+		return
+	}
+	if routed {
+		q.wiring = r.wire(&q)
+	}
+	var before *entry
+	if old := r.t.wishes[w.claim]; old != nil {
+		before = old.entry
+	}
+	if before != nil && before.equal(&q) {
+		w.entry = before
+		return
+	}
+	w.entry = newEntry(q)
+	if before != nil {
+		w.entry.objects, w.entry.rule = before.objects, before.rule
 	}
 }
 
@@ -366,7 +390,10 @@ func (r *run) finish() Result {
 		addresses := r.address(e)
 		e.render(addresses, r.names(e))
 		r.result.Objects = append(r.result.Objects, e.objects...)
+		r.rule(e)
+		r.tellAllocated(e)
 	}
+	r.tables()
 	res := r.result
 	slices.SortFunc(res.Objects, func(a, b *Object) int { return a.Key.Compare(b.Key) })
 	slices.SortFunc(res.Diagnostics, Diagnostic.compare)
@@ -378,7 +405,7 @@ func (r *run) finish() Result {
 // address returns the addresses of a host that needs one: those that are live, also when the configured range is another now, or a
 // new one.
 func (r *run) address(e *entry) []string {
-	if !e.opaque() {
+	if !e.opaque() || e.routed {
 		return nil
 	}
 	if live := r.vips.keep(e.claim.host, e.prior.Addresses); len(live) > 0 {

@@ -15,7 +15,7 @@ func TCP() Rendering {
 func tcpPort(scheme string) Port {
 	switch scheme {
 	case "dubbo":
-		return Port{Prefix: "tcp-dubbo", Protocol: "TCP"}
+		return Port{Prefix: protocolPrefix, Protocol: "TCP"}
 	case "tri":
 		return Port{Prefix: "grpc-tri", Protocol: "GRPC"}
 	case "grpc":

@@ -34,7 +34,7 @@ func Check(objects []*translate.Object) error {
 func check(o *translate.Object) error {
 	var errs []error
 	stored := []plan.Live{}
-	for _, piece := range pieces.Split(o) {
+	for _, piece := range split(o) {
 		back, err := checkPiece(piece)
 		if err != nil {
 			errs = append(errs, err)
@@ -63,9 +63,14 @@ func checkPiece(o *translate.Object) (*translate.Object, error) {
 	if len(text) > maxBytes {
 		errs = append(errs, fmt.Errorf("the object has %d bytes, %d are allowed", len(text), maxBytes))
 	}
-	if o.WorkloadEntry != nil {
+	switch o.Key.Kind {
+	case translate.KindWorkloadEntry:
 		err = webhookWorkload(manifest.RenderWorkload(o))
-	} else {
+	case translate.KindDestinationRule:
+		err = webhookRule(o)
+	case translate.KindEnvoyFilter:
+		err = webhookFilter(o)
+	default:
 		err = webhook(manifest.Render(o))
 	}
 	if err != nil {
@@ -94,16 +99,15 @@ func own(o *translate.Object) []error {
 	if o.Labels[translate.LabelManagedBy] != translate.ManagedBy || o.Labels[translate.LabelInstance] == "" {
 		fail("the owner labels are missing")
 	}
-	if o.Annotations[translate.AnnotationService] == "" || o.Annotations[translate.AnnotationRegistry] == "" {
+	if o.EnvoyFilter == nil && (o.Annotations[translate.AnnotationService] == "" || o.Annotations[translate.AnnotationRegistry] == "") {
 		fail("the annotations of the origin are missing")
 	}
 	se := o.ServiceEntry
-	if len(se.Addresses) == 0 && !slices.Equal(se.ExportTo, []string{"~"}) {
-		for _, p := range se.Ports {
-			if p.Protocol == translate.TCP || p.Protocol == translate.TLS {
-				fail("port %s has no address and captures the port of the mesh", p.Name)
-			}
-		}
+	if se == nil {
+		return append(errs, ownRouting(o)...)
+	}
+	if ports := se.TablePorts(); len(ports) > 0 && o.Labels[translate.LabelAutoAllocate] != translate.AutoAllocateOff {
+		fail("ports %v have no address and capture the port of the mesh", ports)
 	}
 	if !slices.IsSortedFunc(se.Ports, func(a, b translate.ServicePort) int { return int(a.Number) - int(b.Number) }) {
 		fail("the ports are not sorted")
@@ -164,6 +168,9 @@ func together(objects []*translate.Object) error {
 		}
 		keys[o.Key] = true
 		se := o.ServiceEntry
+		if se == nil {
+			continue
+		}
 		if other := hosts[se.Host]; other == nil {
 			hosts[se.Host] = o
 		} else if a, b := *other.ServiceEntry, *se; o.Key.Namespace != other.Key.Namespace || !slices.Equal(a.Ports, b.Ports) ||
@@ -177,14 +184,14 @@ func together(objects []*translate.Object) error {
 			addresses[a] = se.Host
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, routing(objects)...)...)
 }
 
-// CheckManifest is Check of one object in YAML, as an output has stored it. The name does not matter.
+// CheckManifest is Check of one object in YAML, as an output has stored it, by itself. The name does not matter.
 func CheckManifest(_ string, data []byte) error {
 	object, err := manifest.ParseYAML(data)
 	if err != nil {
 		return err
 	}
-	return Check([]*translate.Object{object})
+	return check(object)
 }

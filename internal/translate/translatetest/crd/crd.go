@@ -1,5 +1,5 @@
 // Package crd evaluates what the API server evaluates of a CustomResourceDefinition, in-process: the defaults, the schema and the CEL
-// rules. It has Istio's definitions of ServiceEntry and WorkloadEntry. It is for tests. It stands apart from package translatetest because it
+// rules. It has Istio's definitions of the kinds that are written. It is for tests. It stands apart from package translatetest because it
 // takes along half an API server, which makes fuzzing crawl.
 package crd
 
@@ -27,6 +27,10 @@ var (
 	crdText []byte
 	//go:embed workloadentry.crd.yaml
 	workloadText []byte
+	//go:embed destinationrule.crd.yaml
+	ruleText []byte
+	//go:embed envoyfilter.crd.yaml
+	filterText []byte
 )
 
 // Definition is a compiled CustomResourceDefinition.
@@ -41,6 +45,12 @@ func New() (*Definition, error) { return Compile(crdText) }
 
 // NewWorkload compiles Istio's definition of WorkloadEntry.
 func NewWorkload() (*Definition, error) { return Compile(workloadText) }
+
+// NewRule compiles Istio's definition of DestinationRule.
+func NewRule() (*Definition, error) { return Compile(ruleText) }
+
+// NewFilter compiles Istio's definition of EnvoyFilter.
+func NewFilter() (*Definition, error) { return Compile(filterText) }
 
 // Compile compiles the stored version of a definition.
 func Compile(text []byte) (*Definition, error) {

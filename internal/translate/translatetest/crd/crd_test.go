@@ -29,7 +29,10 @@ func TestCRDIsThatOfTheModule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for plural, file := range map[string]string{"serviceentries": "serviceentry.crd.yaml", "workloadentries": "workloadentry.crd.yaml"} {
+	for plural, file := range map[string]string{
+		"serviceentries": "serviceentry.crd.yaml", "workloadentries": "workloadentry.crd.yaml", "destinationrules": "destinationrule.crd.yaml",
+		"envoyfilters": "envoyfilter.crd.yaml",
+	} {
 		var want []byte
 		for document := range bytes.SplitSeq(all, []byte("\n---\n")) {
 			if bytes.Contains(document, []byte("\n  name: "+plural+".networking.istio.io\n")) {
@@ -72,12 +75,13 @@ func TestBrokenCRD(t *testing.T) {
 // TestGoldens: the API server accepts each object in the golden files of package translate, also with WorkloadEntries.
 func TestGoldens(t *testing.T) {
 	definitions := map[translate.Kind]*Definition{}
-	var err error
-	if definitions[translate.KindServiceEntry], err = New(); err != nil {
-		t.Fatal(err)
-	}
-	if definitions[translate.KindWorkloadEntry], err = NewWorkload(); err != nil {
-		t.Fatal(err)
+	for kind, compile := range map[translate.Kind]func() (*Definition, error){
+		translate.KindServiceEntry: New, translate.KindWorkloadEntry: NewWorkload, translate.KindDestinationRule: NewRule, translate.KindEnvoyFilter: NewFilter,
+	} {
+		var err error
+		if definitions[kind], err = compile(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	files, err := filepath.Glob("../../testdata/*.out.yaml")
 	if err != nil || len(files) == 0 {

@@ -87,6 +87,8 @@ type bridgeOptions struct {
 	output   output.Output
 	secrets  controller.Secrets
 	instance string
+	// root is controller.Deps.RootNamespace.
+	root string
 	// announced is controller.Deps.Announced.
 	announced bool
 	// pods is engine.Deps.Pods.
@@ -96,7 +98,7 @@ type bridgeOptions struct {
 
 // newBridge wires a bridge of files.
 func (f *bridgeFlags) newBridge(out output.Output, log *slog.Logger) *bridge {
-	return newBridge(bridgeOptions{output: out, secrets: controller.SecretsDir(f.secretsDir), instance: f.instance, log: log})
+	return newBridge(bridgeOptions{output: out, secrets: controller.SecretsDir(f.secretsDir), instance: f.instance, root: f.output.root, log: log})
 }
 
 // newBridge wires a bridge that does nothing yet.
@@ -116,7 +118,8 @@ func newBridge(o bridgeOptions) *bridge {
 	})
 	sources := controller.Sources{Secrets: o.secrets, Logger: o.log, Drift: b.drift}
 	b.controller = controller.New(controller.Deps{
-		Store: b.store, Configure: b.engine.Configure, NewSource: sources.New, Instance: o.instance, Announced: o.announced, Logger: o.log,
+		Store: b.store, Configure: b.engine.Configure, NewSource: sources.New, Instance: o.instance, RootNamespace: o.root,
+		Announced: o.announced, Logger: o.log,
 	})
 	b.metrics.MustRegister(b.drift, buildInfo())
 	return b

@@ -97,7 +97,9 @@ func runCluster(cmd *cobra.Command, f *runFlags, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	options := bridgeOptions{output: out, secrets: manager.Secrets(), instance: f.instance, announced: true, log: log}
+	options := bridgeOptions{
+		output: out, secrets: manager.Secrets(), instance: f.instance, root: f.output.root, announced: true, log: log,
+	}
 	var known *pods.Pods
 	if f.cluster.pods == podsAuto {
 		if known, err = pods.New(pods.Options{Config: config, TrustDomain: f.cluster.trustDomain, Logger: log}); err != nil {

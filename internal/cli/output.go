@@ -33,6 +33,8 @@ type outputFlags struct {
 	burst int
 	// routing says that EnvoyFilters and DestinationRules are watched and written.
 	routing bool
+	// root is the root namespace of the mesh.
+	root string
 }
 
 // register adds the flags that all commands share. The flag for the kind is the command's own: plan has another meaning for --output.
@@ -40,6 +42,7 @@ func (f *outputFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.dir, "output-dir", "", "`DIR` with the objects, one YAML file each, as istiod reads it with configSources fs://")
 	cmd.Flags().BoolVar(&f.routing, "envoy-filters", false,
 		"watch and write EnvoyFilters and DestinationRules in Kubernetes, which data plane Envoy of Dubbo needs")
+	cmd.Flags().StringVar(&f.root, "root-namespace", "istio-system", "root `NAMESPACE` of the mesh: EnvoyFilters in it are for all proxies")
 	f.registerKube(cmd)
 }
 

@@ -116,7 +116,7 @@ func (f *bridgeFlags) readOnce(ctx context.Context, cmd *cobra.Command, kind str
 		return nil, err
 	}
 	b := newBridge(bridgeOptions{
-		output: out.Output, secrets: controller.SecretsDir(f.secretsDir), instance: f.instance, pods: unseen{}, log: log,
+		output: out.Output, secrets: controller.SecretsDir(f.secretsDir), instance: f.instance, root: f.output.root, pods: unseen{}, log: log,
 	})
 	config := newFiles(f.config, b)
 	set := config.watcher.Load()

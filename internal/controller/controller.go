@@ -33,6 +33,8 @@ type Deps struct {
 	NewSource func(spec SourceSpec) source.Source
 	// Instance is the owner id of everything that is written.
 	Instance string
+	// RootNamespace is that of the mesh.
+	RootNamespace string
 	// Announced says that a Registry whose deletion has consequences is seen with a deletion timestamp first, as an API server with
 	// finalizers has it. One that is just not there any more was then let go of, and what it published stays. Without it, as with
 	// files, a Registry that is gone has been deleted.
@@ -168,7 +170,7 @@ func (c *Controller) leave(k key, last *compiled) {
 
 // config is the configuration of the engine.
 func (c *Controller) config() *engine.Config {
-	options := &translate.Options{Instance: c.deps.Instance}
+	options := &translate.Options{Instance: c.deps.Instance, RootNamespace: c.deps.RootNamespace}
 	config := &engine.Config{Options: options, Frozen: c.frozen}
 	for _, k := range slices.SortedFunc(maps.Keys(c.registries), key.compare) {
 		options.Registries = append(options.Registries, c.registries[k].registry)

@@ -117,7 +117,7 @@ func (t *table) mayGo(s *stager, registry registryKey) bool {
 
 // knowsAll reports whether there are Registries, and every source of them has said what it has.
 func (s *stager) knowsAll() bool {
-	return len(s.in.Policies) > 0 && !slices.ContainsFunc(s.in.Policies, func(p Policy) bool { return !s.allSynced(&p) })
+	return len(s.in.Policies) > 0 && !slices.ContainsFunc(s.in.Policies, func(p Policy) bool { return !p.Deleted && !s.allSynced(&p) })
 }
 
 // aim returns the table with those routes that it shall have, as things are.

@@ -10,6 +10,11 @@ The rights of the bridge. A test compares each with the audit log of an API serv
 - apiGroups: [""]
   resources: [services]
   verbs: [list, watch]
+{{- if .Values.dubbo.envoyFilters.enabled }}
+- apiGroups: [networking.istio.io]
+  resources: [destinationrules, envoyfilters]
+  verbs: [list, watch]
+{{- end }}
 {{- if .Values.rbac.pods }}
 - apiGroups: [""]
   resources: [pods, nodes]
@@ -28,9 +33,38 @@ The rights of the bridge. A test compares each with the audit log of an API serv
 - apiGroups: [networking.istio.io]
   resources: [serviceentries, workloadentries]
   verbs: [get, create, patch, delete]
+{{- if .Values.dubbo.envoyFilters.enabled }}
+- apiGroups: [networking.istio.io]
+  resources: [destinationrules]
+  verbs: [get, create, patch, delete]
+{{- end }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+{{- end }}
+
+{{/* In the namespaces of consumers whose Dubbo calls are routed by what they say. */}}
+{{- define "registry-bridge.rules.filters" -}}
+- apiGroups: [networking.istio.io]
+  resources: [envoyfilters]
+  verbs: [get, create, patch, delete]
+{{- end }}
+
+{{/* Those namespaces, as JSON. */}}
+{{- define "registry-bridge.filterNamespaces" -}}
+{{- with .Values.dubbo.envoyFilters }}
+{{- $namespaces := list }}
+{{- if .enabled }}
+{{- $namespaces = .namespaces }}
+{{- if .mesh }}
+{{- $namespaces = append $namespaces .rootNamespace }}
+{{- end }}
+{{- if not $namespaces }}
+{{- fail "dubbo.envoyFilters.enabled needs namespaces or mesh: no EnvoyFilter could be written" }}
+{{- end }}
+{{- end }}
+{{- $namespaces | uniq | toJson }}
+{{- end }}
 {{- end }}
 
 {{/* What Registries refer to: by name, so without a list of what there is. */}}

@@ -18,7 +18,7 @@ func TestOrphan(t *testing.T) {
 			0s    live a 1 2; live b x/3; want b 3; annotate a registry gone; annotate b registry gone
 			0s    held a 1 2 by Unsynced; is b 3; free b`},
 		{"what a Registry retained in an object stays, though another one's endpoints in it go", `
-			0s    live a x/1 t/2; live b t/3; annotate a registry z; sync t; want b t/3; held a t/2 by EmptyService until 3m
+			0s    live a x/1 t/2; live b t/3; annotate a registry z; sync s; sync t; want b t/3; held a t/2 by EmptyService until 3m
 			0s    held a x/1 by Orphan
 			3m    is a x/1; held a object by Orphan`},
 		{"what nobody has published stays beside what a Registry that is not configured wants", `

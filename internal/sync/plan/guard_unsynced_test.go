@@ -18,8 +18,16 @@ func TestUnsynced(t *testing.T) {
 			8m    is a`},
 		{"each source by itself", `
 			0s    live a 1 t/2 t/3; sync t
-			0s    held a 1 by Unsynced; held a t/2 t/3 by EmptySource until 10m
+			1m    held a 1 by Unsynced; held a t/2 t/3 by EmptySource until 10m
 			10m   is a 1`},
+		{"what another source may have, too, waits for that", `
+			0s    live a 1 2 3; list t; sync s; want a 1 2; held a 3 by Unsynced until 1m
+			10s   sync t; want a 1 2 t/3; is a 1 2 t/3; free
+			20s   want a 1 t/3; is a 1 t/3`},
+		{"but not for ever, and not later", `
+			0s    live a 1 2 3; list t; sync s; want a 1 2; held a 3 by Unsynced until 1m
+			1m    is a 1 2
+			2m    want a 1; is a 1`},
 		{"an emptied object stays until every source of its Registry has listed", `
 			0s    live a; scopes r s u; sync s; held a object by Unsynced
 			30m   sync u; held a object by Vanished until 40m

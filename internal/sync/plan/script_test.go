@@ -77,7 +77,7 @@ func newWorld(t *testing.T) *world {
 	}
 	return &world{
 		t: t, now: start(), policies: []Policy{policy("r", "s"), policy("q", "t")},
-		sources: map[model.SourceID]model.Status{"s": {State: model.Listing, Since: start()}, "t": {State: model.Listing, Since: start()}},
+		sources: map[model.SourceID]model.Status{"s": {State: model.Listing, Since: start()}, "t": {State: model.Listing}},
 		desired: map[string]*translate.Object{}, live: map[translate.Key]Live{}, ports: map[string][]translate.ServicePort{},
 		dubbo: newDubboWorld(),
 		seen:  func(translate.Key, *translate.Object) {},

@@ -117,26 +117,30 @@ func (d *documents) settle(what string) {
 	d.journal.Agreed()
 }
 
-// during lets the registry go wrong, waits until the bridge has noticed by the metric, moves an instance meanwhile, and repairs it.
-func (d *documents) during(n int, fault, metric string, begin, end func()) {
+// fault is a way in which the registry goes wrong: from begin to end, noticed when the metric says so.
+type fault struct {
+	name       string
+	noticed    func(bridge.Metrics) bool
+	begin, end func()
+}
+
+// during lets the registry go wrong, waits until the bridge has noticed, moves an instance of the n-th service meanwhile, and repairs it.
+func (d *documents) during(n int, f fault) {
 	d.t.Helper()
 	from := time.Now()
-	begin()
-	d.bridge.Await(d.t, documentsLimit, "the bridge notices: "+fault, func(m bridge.Metrics) bool {
-		switch value := m.Sum(metric); metric {
-		case "source_up":
-			return value == 0
-		default:
-			return value > 0
-		}
-	})
+	f.begin()
+	d.bridge.Await(d.t, documentsLimit, "the bridge notices: "+f.name, f.noticed)
 	d.journal.Idle(from, time.Now())
 	service, old := "app-"+strconv.Itoa(n), fmt.Sprintf("10.1.%d.1", n)
 	d.register(service, fmt.Sprintf("10.1.%d.9", n))
 	d.deregister(service, old)
-	end()
-	d.settle("recovered from: " + fault)
+	f.end()
+	d.settle("recovered from: " + f.name)
 }
+
+// down is what the metrics say of a source that fails, unclear what they say of one with a unit that makes no sense.
+func down(m bridge.Metrics) bool    { return m.Sum("source_up") == 0 }
+func unclear(m bridge.Metrics) bool { return m.Sum("source_failing_units") > 0 }
 
 // put writes a file beside its place, and renames it.
 func put(t *testing.T, path string, data []byte) {
@@ -172,19 +176,19 @@ func TestHTTPSource(t *testing.T) {
 	d.deregister("app-1", "10.1.1.1")
 	d.publish(t)
 	d.settle("a change")
-	fault := filepath.Join(dir, "fault")
+	path := filepath.Join(dir, "fault")
 	for n, name := range []string{"500", "HTML", "empty body", "truncated", "truncated with its own length"} {
-		d.during(n+2, name, "source_up", func() { put(t, fault, []byte(name)) }, func() {
+		d.during(n+2, fault{name, down, func() { put(t, path, []byte(name)) }, func() {
 			d.publish(t)
-			if err := os.Remove(fault); err != nil {
+			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
 			}
-		})
+		}})
 	}
-	d.during(7, "killed", "source_up", process.Kill, func() {
+	d.during(7, fault{"killed", down, process.Kill, func() {
 		d.publish(t)
 		lab.StartProcess(t, "documentserver", server, address, dir)
-	})
+	}})
 }
 
 // TestFileSource: the built program over a folder whose links are swapped as those of a mounted ConfigMap, with bad edits among them.
@@ -233,7 +237,7 @@ func TestFileSource(t *testing.T) {
 	d.settle("a change")
 	one, other := split()
 	for n, bad := range [][]byte{nil, one[:len(one)/2], []byte("<html></html>")} {
-		d.during(2+n, fmt.Sprintf("bad edit %d", n), "source_failing_units", func() { mount(t, bad, other) }, func() { d.publish(t) })
+		d.during(2+n, fault{fmt.Sprintf("bad edit %d", n), unclear, func() { mount(t, bad, other) }, func() { d.publish(t) }})
 	}
 	// The files change places: every service moves to the other one.
 	d.register("app-9", "10.1.9.8")

@@ -132,7 +132,9 @@ func TestFolderIsLost(t *testing.T) {
 	r := watch(t, dir)
 	r.AwaitSynced()
 	remove(t, path)
-	r.AwaitError()
+	if _, err := r.AwaitError(); !errors.Is(err, source.ErrUnavailable) {
+		t.Errorf("error %v", err)
+	}
 	r.Steady(grace, "as before", has("orders", "10.0.0.1"))
 	replace(t, path, services("orders 10.0.0.2"))
 	r.Await("recovery", has("orders", "10.0.0.2"))

@@ -1,6 +1,8 @@
 package eureka_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -346,4 +348,23 @@ func TestOddNames(t *testing.T) {
 	}
 	slices.Sort(want)
 	watch(t, s).Await("all", has(want...))
+}
+
+// TestBomb: a small answer that becomes a large one is given up on.
+func TestBomb(t *testing.T) {
+	t.Parallel()
+	s := serve(t, eurekatest.Options{})
+	s.Intercept("/apps", func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		for range 1 << 10 {
+			if _, err := z.Write(bytes.Repeat([]byte(" "), 1<<20)); err != nil {
+				return
+			}
+		}
+	})
+	if _, err := watch(t, s).AwaitError(); !errors.Is(err, source.ErrMalformed) || !strings.Contains(err.Error(), "larger than") {
+		t.Errorf("error: %v", err)
+	}
 }

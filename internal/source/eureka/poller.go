@@ -168,7 +168,6 @@ func (p *poller) changesWillDo(s *server, now time.Time) bool {
 	case p.known == nil, p.whole, s != p.client.current:
 	case now.Sub(p.good) > maxGap, !now.Before(p.fullDue), now.Before(p.noChanges):
 	case p.doubtful && now.Sub(p.forced) >= forcedAtMost:
-		p.forced = now
 	default:
 		return true
 	}
@@ -194,7 +193,6 @@ func (p *poller) readChanges(ctx context.Context, s *server, now time.Time) (don
 	after, complete := p.known.apply(changes)
 	p.doubtful = !complete || after.hash() != a.hash
 	if p.doubtful && now.Sub(p.forced) >= forcedAtMost {
-		p.forced = now
 		p.cfg.Logger.DebugContext(ctx, "changes do not add up to what the server has, reading everything", "server", s.URL, "want", a.hash, "have", after.hash())
 		return false, nil
 	}
@@ -204,6 +202,9 @@ func (p *poller) readChanges(ctx context.Context, s *server, now time.Time) (don
 
 // readAll asks for everything.
 func (p *poller) readAll(ctx context.Context, s *server, now time.Time) error {
+	if p.doubtful {
+		p.forced = now
+	}
 	all := newRegistry(p.cfg.SourceID)
 	a, from, err := p.read(ctx, s, "/apps", func(name string, records []record, problem error) { all.add(name, records, problem, p.known) })
 	switch {

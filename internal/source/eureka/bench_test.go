@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// manyInstances is a gzipped answer with so many instances, ten of each application, as a server of Spring Cloud writes them.
+// manyInstances is a gzipped answer with so many instances, ten of each application, as a server of Spring Cloud writes them. No two
+// have the same metadata, so that there is nothing to share.
 func manyInstances(tb testing.TB, n int) []byte {
 	tb.Helper()
 	var b bytes.Buffer
@@ -38,7 +39,7 @@ func manyInstances(tb testing.TB, n int) []byte {
 				`"overriddenStatus":"UNKNOWN","port":{"$":8080,"@enabled":"true"},"securePort":{"$":443,"@enabled":"false"},"countryId":1,`+
 				`"dataCenterInfo":{"@class":"com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo","name":"MyOwn"},`+
 				`"leaseInfo":{"renewalIntervalInSecs":30,"durationInSecs":90,"registrationTimestamp":170000%07[3]d,"lastRenewalTimestamp":170001%07[3]d,`+
-				`"evictionTimestamp":0,"serviceUpTimestamp":170000%07[3]d},"metadata":{"management.port":"8081","version":"v%[4]d","zone":"z%[4]d"},`+
+				`"evictionTimestamp":0,"serviceUpTimestamp":170000%07[3]d},"metadata":{"management.port":"8081","node":"%[1]s","version":"v%[4]d","zone":"z%[4]d"},`+
 				`"homePageUrl":"http://%[1]s:8080/","statusPageUrl":"http://%[1]s:8081/actuator/info","healthCheckUrl":"http://%[1]s:8081/actuator/health",`+
 				`"vipAddress":"service-%[2]d","secureVipAddress":"service-%[2]d","isCoordinatingDiscoveryServer":"false",`+
 				`"lastUpdatedTimestamp":"170000%07[3]d","lastDirtyTimestamp":"170000%07[3]d","actionType":"ADDED"}`, host, a, a*10+i, i%3)

@@ -67,3 +67,12 @@ func fake(t *testing.T, s *eurekatest.Server) *sourcetest.Fixture {
 		},
 	})
 }
+
+// TestPage keeps the page of the registry honest.
+func TestPage(t *testing.T) {
+	t.Parallel()
+	sourcetest.Page{
+		Path: "../../../docs/registries/eureka.md",
+		Code: []string{"*_test.go", "../../../e2e/sources/eureka_test.go", "../../../e2e/faults/eureka_test.go"}, Least: 25, OptOut: fixture.OptOutReal(),
+	}.Check(t)
+}

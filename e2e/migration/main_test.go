@@ -66,7 +66,7 @@ type scene struct {
 	recorder *oracle.Recorder
 	// host is that of the n-th service, in both registries.
 	host func(n int) string
-	// in has the registry of each instance that is registered; both when it is in both.
+	// in has the registries of each instance that is registered; both when it is in both.
 	in map[oracle.Endpoint][]registry
 }
 
@@ -156,6 +156,12 @@ func (s *scene) awaitHeld(r registry) {
 			want++
 		}
 	}
+	s.awaitInstances(r, want)
+}
+
+// awaitInstances waits until the bridge knows of so many instances of a registry.
+func (s *scene) awaitInstances(r registry, want int) {
+	s.Helper()
 	lab.Await(s, settleLimit, fmt.Sprintf("the bridge knows %d instances of %s", want, r.name()), func(ctx context.Context) error {
 		metrics, err := s.bridge.Metrics(ctx)
 		if err != nil {

@@ -17,9 +17,6 @@ func validateDubbo(d *Dubbo, path *field.Path) field.ErrorList {
 	if len(d.DataPlanes) > 1 {
 		errs = append(errs, field.TooMany(planes, len(d.DataPlanes), 1))
 	}
-	if slices.Contains(d.DataPlanes, DataPlaneEnvoy) {
-		errs = append(errs, field.Invalid(planes, string(DataPlaneEnvoy), "is not available in this version; use TCP"))
-	}
 	consumers := path.Child("consumers")
 	switch c := &d.Consumers; {
 	case c.Mesh && len(c.Namespaces) > 0:

@@ -28,6 +28,13 @@ func TestValidateDubbo(t *testing.T) {
 		{"two data planes", func(d *v1alpha1.Dubbo) {
 			d.DataPlanes, d.Consumers.Mesh = []v1alpha1.DataPlane{"TCP", "TCP"}, true
 		}, "spec.dubbo.dataPlanes", "at most 1"},
+		{"Envoy", func(d *v1alpha1.Dubbo) {
+			d.DataPlanes, d.Consumers.Namespaces = []v1alpha1.DataPlane{"Envoy"}, []string{"shop"}
+		}, "", ""},
+		{"Envoy for the mesh", func(d *v1alpha1.Dubbo) {
+			d.DataPlanes, d.Consumers.Mesh = []v1alpha1.DataPlane{"Envoy"}, true
+		}, "", ""},
+		{"Envoy for nobody", func(d *v1alpha1.Dubbo) { d.DataPlanes = []v1alpha1.DataPlane{"Envoy"} }, "spec.dubbo.consumers", "namespaces"},
 		{"mesh and namespaces", func(d *v1alpha1.Dubbo) {
 			d.Consumers = v1alpha1.Consumers{Mesh: true, Namespaces: []string{"shop"}}
 		}, "spec.dubbo.consumers", "every namespace"},

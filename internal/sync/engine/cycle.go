@@ -131,7 +131,7 @@ func (e *Engine) plan(config *Config, now time.Time, atOnce bool) *State {
 	result := e.deps.Translate(view.Snapshot, priors, e.seeing(config.Options))
 	p := e.deps.Compute(plan.Input{
 		Now: now, Desired: result, Live: live, Sources: view.Statuses, Policies: config.Policies, Frozen: config.Frozen,
-		RootNamespace: config.Options.RootNamespace, AtOnce: atOnce, Memory: l.memory,
+		RootNamespace: config.Options.Root(), AtOnce: atOnce, Memory: l.memory,
 	})
 	return &State{
 		Time: now, Config: config, Snapshot: view.Snapshot, Statuses: view.Statuses,

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
@@ -70,7 +71,7 @@ func (s *scene) workloadEntries(g golden) []golden {
 		s.Fatalf("%s: %v", g.file, err)
 	}
 	if object.ServiceEntry == nil {
-		return nil // It is one.
+		return nil // It has none, or is one.
 	}
 	object.ServiceEntry.Mode = translate.WorkloadEntries
 	var all []golden
@@ -108,7 +109,8 @@ func (s *scene) goldens() {
 		`admission webhook "validation.istio.io" denied the request`: func(port map[string]any) { port["protocol"] = "dubbo" },
 		"spec.ports[0].number": func(port map[string]any) { port["number"] = int64(70000) },
 	} {
-		object := inline[0].object.DeepCopy()
+		first := slices.IndexFunc(inline, func(g golden) bool { return g.object.GetKind() == string(translate.KindServiceEntry) })
+		object := inline[first].object.DeepCopy()
 		ports, _, err := unstructured.NestedSlice(object.Object, "spec", "ports")
 		if err != nil {
 			s.Fatal(err)
@@ -126,10 +128,7 @@ func (s *scene) goldens() {
 // offer has an object judged.
 func (s *scene) offer(object *unstructured.Unstructured) error {
 	s.kube.MakeNamespace(s, object.GetNamespace())
-	resource := serviceEntries()
-	if object.GetKind() == string(translate.KindWorkloadEntry) {
-		resource.Resource = "workloadentries"
-	}
+	resource, _ := meta.UnsafeGuessKindToResource(object.GroupVersionKind())
 	_, err := s.kube.Client(s).Resource(resource).Namespace(object.GetNamespace()).Create(s.Context(), object, metav1.CreateOptions{
 		DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict,
 	})

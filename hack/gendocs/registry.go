@@ -20,6 +20,18 @@ import (
 	"github.com/registry-bridge/registry-bridge/api/v1alpha1"
 )
 
+// everySetting are the files that the page shows, each below its title.
+//
+//nolint:gochecknoglobals // a table
+var everySetting = []struct{ title, file string }{
+	{"", "everything.yaml"},
+	{"The source of Consul, with the same settings beside it:\n\n", "consul.yaml"},
+	{"The source of Eureka, likewise:\n\n", "eureka.yaml"},
+	{"Documents at a URL, and in files:\n\n", "http.yaml"},
+	{"", "file.yaml"},
+	{"The source of Nacos:\n\n", "nacos.yaml"},
+}
+
 // registryPage documents the kind Registry.
 func registryPage() (string, error) {
 	d := &typeDocs{types: map[string]string{}, fields: map[string]fieldDoc{}}
@@ -30,29 +42,13 @@ func registryPage() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	everything, err := os.ReadFile(root + "/internal/controller/file/testdata/valid/everything.yaml")
-	if err != nil {
-		return "", err
-	}
-	consul, err := os.ReadFile(root + "/internal/controller/file/testdata/valid/consul.yaml")
-	if err != nil {
-		return "", err
-	}
-	eureka, err := os.ReadFile(root + "/internal/controller/file/testdata/valid/eureka.yaml")
-	if err != nil {
-		return "", err
-	}
-	documents, err := os.ReadFile(root + "/internal/controller/file/testdata/valid/http.yaml")
-	if err != nil {
-		return "", err
-	}
-	files, err := os.ReadFile(root + "/internal/controller/file/testdata/valid/file.yaml")
-	if err != nil {
-		return "", err
-	}
-	nacos, err := os.ReadFile(root + "/internal/controller/file/testdata/valid/nacos.yaml")
-	if err != nil {
-		return "", err
+	examples := make([]string, 0, len(everySetting))
+	for _, e := range everySetting {
+		text, err := os.ReadFile(root + "/internal/controller/file/testdata/valid/" + e.file)
+		if err != nil {
+			return "", err
+		}
+		examples = append(examples, fmt.Sprintf("%s```yaml\n%s```\n", e.title, text))
 	}
 	schema, err := registrySchema()
 	if err != nil {
@@ -70,16 +66,9 @@ func registryPage() (string, error) {
 	p.refusals(*schema)
 	p.object(section{reflect.TypeFor[v1alpha1.RegistrySpec](), "spec", defaults, schema.Properties["spec"]})
 	p.linef("## Every setting at once\n")
-	p.linef("```yaml\n%s```\n", everything)
-	p.linef("The source of Consul, with the same settings beside it:\n")
-	p.linef("```yaml\n%s```\n", consul)
-	p.linef("The source of Eureka, likewise:\n")
-	p.linef("```yaml\n%s```\n", eureka)
-	p.linef("Documents at a URL, and in files:\n")
-	p.linef("```yaml\n%s```\n", documents)
-	p.linef("```yaml\n%s```\n", files)
-	p.linef("The source of Nacos:\n")
-	p.linef("```yaml\n%s```\n", nacos)
+	for _, e := range examples {
+		p.linef("%s", e)
+	}
 	p.object(section{reflect.TypeFor[v1alpha1.RegistryStatus](), "status", nil, schema.Properties["status"]})
 	return strings.TrimRight(p.b.String(), "\n") + "\n", nil
 }

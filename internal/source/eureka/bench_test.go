@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
-
 	"runtime"
 	"runtime/metrics"
 	"testing"

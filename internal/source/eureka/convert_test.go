@@ -178,14 +178,16 @@ func TestApply(t *testing.T) {
 		},
 		"gone, and there again": {
 			[]change{{"B", []record{gone(instance("x", "10.0.0.3", 6)), instance("x", "10.0.0.4", 7)}}},
-			map[string]string{"A/x": "10.0.0.1", "A/y": "10.0.0.2", "B/x": "10.0.0.4"}, true,
+			map[string]string{"A/x": "10.0.0.1", "A/y": "10.0.0.2", "B/x": "10.0.0.4"},
+			true,
 		},
 		"there, and gone again": {
 			[]change{{"B", []record{instance("x", "10.0.0.4", 6), gone(instance("x", "10.0.0.4", 7))}}}, map[string]string{"A/x": "10.0.0.1", "A/y": "10.0.0.2"}, true,
 		},
 		"in two parts": {
 			[]change{{"D", []record{instance("x", "10.0.0.5", 6)}}, {"D", []record{instance("y", "10.0.0.6", 6)}}},
-			map[string]string{"A/x": "10.0.0.1", "A/y": "10.0.0.2", "B/x": "10.0.0.3", "D/x": "10.0.0.5", "D/y": "10.0.0.6"}, true,
+			map[string]string{"A/x": "10.0.0.1", "A/y": "10.0.0.2", "B/x": "10.0.0.3", "D/x": "10.0.0.5", "D/y": "10.0.0.6"},
+			true,
 		},
 		"gone, and never known": {
 			[]change{{"D", []record{gone(instance("x", "10.0.0.5", 6))}}}, map[string]string{"A/x": "10.0.0.1", "A/y": "10.0.0.2", "B/x": "10.0.0.3"}, true,

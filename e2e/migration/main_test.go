@@ -93,7 +93,7 @@ spec: %s
 }
 
 func (s *scene) endpoint(n int, p place) oracle.Endpoint {
-	return oracle.Endpoint{Host: s.host(n), Address: p.address, Port: uint32(p.port)} //nolint:gosec // a port of the test
+	return oracle.Endpoint{Host: s.host(n), Address: p.address, Port: uint32(p.port)}
 }
 
 // register registers an instance. Only for the first registry that has it, it is new.

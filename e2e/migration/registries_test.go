@@ -42,7 +42,7 @@ func (r *zooKeeper) spec() string {
 	if r.spring {
 		layout, hosts = "SpringCloud", "{suffix: mesh}"
 	}
-	return fmt.Sprintf(`{source: {zookeeper: {servers: ["%s"], layouts: [{type: %s}]}}, hosts: %s, endpoints: {denyCIDRs: []}}`, r.server.Addr, layout, hosts)
+	return fmt.Sprintf(`{source: {zookeeper: {servers: [%q], layouts: [{type: %s}]}}, hosts: %s, endpoints: {denyCIDRs: []}}`, r.server.Addr, layout, hosts)
 }
 
 func (r *zooKeeper) original(n int) string {

@@ -24,7 +24,7 @@ const settleLimit = time.Minute
 // program is the path of the built program.
 var program string
 
-func TestMain(m *testing.M) { os.Exit(bridge.Suite{Program: &program}.Run(m)) }
+func TestMain(m *testing.M) { os.Exit(bridge.Suite{Program: &program, Parallel: 4}.Run(m)) }
 
 // registry is one of the two, as its own client changes it.
 type registry interface {
@@ -234,7 +234,7 @@ func (s *scene) restart(from, to registry, n int) {
 	}
 }
 
-// there migrates everything from one registry to another and back.
+// thereAndBack migrates everything from one registry to another and back.
 func (s *scene) thereAndBack(from, to registry) {
 	s.Helper()
 	for n := range services {

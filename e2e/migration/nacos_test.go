@@ -35,7 +35,7 @@ func (r *nacos) spec() string {
 	if r.dubbo {
 		more = "hosts: {}"
 	}
-	return fmt.Sprintf(`{source: {nacos: {servers: ["%s"]}}, %s}`, r.server.Addr(), more)
+	return fmt.Sprintf(`{source: {nacos: {servers: [%q]}}, %s}`, r.server.Addr(), more)
 }
 
 func (r *nacos) original(n int) string {

@@ -42,10 +42,17 @@ func ProjectDubbo(version DubboVersion) Project {
 // ProjectCurator is the client of the transcripts, Apache Curator.
 func ProjectCurator() Project { return Project{Dir: "curator"} }
 
+// ProjectNacos2 is a Nacos 2.2 server.
+func ProjectNacos2() Project { return Project{Dir: "nacos2"} }
+
+// ProjectNacos3 is a Nacos 3.1 server.
+func ProjectNacos3() Project { return Project{Dir: "nacos3"} }
+
 // Projects lists all projects of the lab, for the program that prepares them ahead of the tests.
 func Projects() []Project {
 	return []Project{
 		ProjectZooKeeper(), ProjectEureka(), ProjectDubbo(Dubbo33), ProjectDubbo(Dubbo27), ProjectCurator(), ProjectSpring(),
+		ProjectNacos2(), ProjectNacos3(),
 	}
 }
 

@@ -13,5 +13,5 @@
 //	     ▲                  │                    │
 //	     └──────────────────┴────────────────────┘         the connection is lost, or the server sends its clients elsewhere
 //
-// Of the client library the messages are used, and not its clients: see docs/design/0010-nacos-client.md.
+// Of the client library the messages are used, and not its clients: see docs/design/0013-nacos-client.md.
 package nacos

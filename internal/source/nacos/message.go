@@ -17,7 +17,6 @@ const (
 	typeNotify    = "NotifySubscriberRequest"
 	typeReset     = "ConnectResetRequest"
 	typeDetection = "ClientDetectionRequest"
-	typeSetupAck  = "SetupAckRequest"
 )
 
 // Codes of failed answers.
@@ -104,11 +103,12 @@ func payloadOf(r rpc_request.IRequest) *grpcapi.Payload {
 	}
 }
 
-// ackOf returns the answer to a request of the server; nil for a kind that is not known, which the server then asks in vain.
+// ackOf returns the answer to a request of the server. It is nil for a kind that is not known, which the server then asks in vain, and for
+// the SetupAckRequest of version 3, which waits for no answer.
 func ackOf(p *grpcapi.Payload) *grpcapi.Payload {
 	name := p.GetMetadata().GetType()
 	switch name {
-	case typeNotify, typeReset, typeDetection, typeSetupAck:
+	case typeNotify, typeReset, typeDetection:
 	default:
 		return nil
 	}

@@ -180,6 +180,13 @@ func (s *Server) MostAtOnce() int {
 	return s.most
 }
 
+// ResetMostAtOnce begins to count those anew.
+func (s *Server) ResetMostAtOnce() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.most = 0
+}
+
 // Connections says how many clients are connected.
 func (s *Server) Connections() int {
 	s.mu.Lock()

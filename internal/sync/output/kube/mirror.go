@@ -39,8 +39,8 @@ func (i *item) name() types.NamespacedName {
 type mirror struct {
 	mu      sync.Mutex
 	entries map[translate.Key]plan.Live
-	// workloads are the keys of the WorkloadEntries of each object that has any, joined what was made of them; those in stale have
-	// changed since.
+	// workloads are the keys of the pieces of each object that has any, WorkloadEntries and parts of tables, joined what was made of them;
+	// those in stale have changed since.
 	workloads map[translate.Key]map[translate.Key]bool
 	joined    map[translate.Key]plan.Live
 	stale     map[translate.Key]bool
@@ -66,7 +66,7 @@ func (m *mirror) list() []plan.Live {
 	}
 	m.sorted = make([]plan.Live, 0, len(m.entries))
 	for key, live := range m.entries {
-		if key.Kind != translate.KindWorkloadEntry && m.workloads[key] == nil {
+		if pieces.Owner(live.Object) == key && m.workloads[key] == nil {
 			m.sorted = append(m.sorted, live)
 		}
 	}
@@ -122,13 +122,13 @@ func (m *mirror) settle(live *plan.Live) *plan.Live {
 
 // set stores a version of a piece.
 func (m *mirror) set(key translate.Key, live plan.Live) {
-	if last, known := m.entries[key]; known && key.Kind == translate.KindWorkloadEntry && pieces.Owner(last.Object) != pieces.Owner(live.Object) {
+	owner := pieces.Owner(live.Object)
+	if last, known := m.entries[key]; known && pieces.Owner(last.Object) != owner {
 		m.drop(key)
 	}
 	m.entries[key] = live
 	m.sorted = nil
-	owner := pieces.Owner(live.Object)
-	if key.Kind == translate.KindWorkloadEntry {
+	if owner != key {
 		if m.workloads[owner] == nil {
 			m.workloads[owner] = map[translate.Key]bool{}
 		}

@@ -15,7 +15,7 @@ import (
 
 // isSplit reports whether an object, which may be nil, is stored in pieces.
 func isSplit(o *translate.Object) bool {
-	return o != nil && o.ServiceEntry != nil && o.ServiceEntry.Mode == translate.WorkloadEntries
+	return o != nil && (o.ServiceEntry != nil && o.ServiceEntry.Mode == translate.WorkloadEntries || isLarge(o))
 }
 
 // Split returns the pieces of o, sorted by key: o itself, or its ServiceEntry and its WorkloadEntries. What is left of a host whose
@@ -23,6 +23,9 @@ func isSplit(o *translate.Object) bool {
 func Split(o *translate.Object) []*translate.Object {
 	if !isSplit(o) {
 		return []*translate.Object{o}
+	}
+	if o.EnvoyFilter != nil {
+		return splitTable(o)
 	}
 	list := make([]*translate.Object, 0, 1+len(o.ServiceEntry.Endpoints))
 	if len(o.ServiceEntry.Ports) > 0 {
@@ -71,6 +74,9 @@ func withoutHost(labels []translate.Label) []translate.Label {
 
 // Owner returns the key of the object that a piece belongs to. A host in mode WorkloadEntries is one object, which has its name.
 func Owner(piece *translate.Object) translate.Key {
+	if piece.EnvoyFilter != nil {
+		return tableOwner(piece.Key)
+	}
 	if piece.WorkloadEntry == nil {
 		return piece.Key
 	}
@@ -80,7 +86,7 @@ func Owner(piece *translate.Object) translate.Key {
 // Join returns the object whose pieces are stored, which are sorted by key. It keeps the pointers of last, which may be nil, as far as it
 // says the same.
 func Join(stored []plan.Live, last *plan.Live) plan.Live {
-	if len(stored) == 1 && stored[0].Object.WorkloadEntry == nil {
+	if len(stored) == 1 && Owner(stored[0].Object) == stored[0].Object.Key {
 		return keep(stored[0], last)
 	}
 	if last != nil && last.Stored != nil && slices.Equal(*last.Stored, stored) {
@@ -104,6 +110,9 @@ func keep(live plan.Live, last *plan.Live) plan.Live {
 
 // joined makes one object of the pieces.
 func joined(stored []plan.Live) *translate.Object {
+	if stored[0].Object.EnvoyFilter != nil {
+		return joinedTable(stored)
+	}
 	var o translate.Object
 	var spec translate.ServiceEntry
 	workloads := stored

@@ -47,6 +47,10 @@ func Begin(c plan.Change) *Writing {
 		w.stages = [][]plan.Change{{c}}
 		return w
 	}
+	if c.Key.Kind == translate.KindEnvoyFilter {
+		w.stages = w.tableStages(seen)
+		return w
+	}
 	going := w.leaving(seen)
 	coming, entry, first := w.arriving(c.Object)
 	if n := len(going); c.Op == plan.Delete && n > 0 && going[0].Key.Kind == translate.KindServiceEntry {
@@ -129,7 +133,7 @@ func (w *Writing) Next() []plan.Change {
 	for w.open == 0 && len(w.stages) > 0 {
 		stage := w.stages[0]
 		failed := w.worst.Err != nil
-		if failed && (w.orphaned && w.change.Live == nil || w.change.Op == plan.Delete && isEntry(stage)) {
+		if failed && (w.change.Key.Kind == translate.KindEnvoyFilter || w.orphaned && w.change.Live == nil || w.change.Op == plan.Delete && isEntry(stage)) {
 			w.stages = nil
 			return nil
 		}

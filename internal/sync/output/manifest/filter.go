@@ -26,8 +26,6 @@ const (
 	dubboProxy  = "envoy.filters.network.dubbo_proxy"
 	dubboType   = "type.googleapis.com/envoy.extensions.filters.network.dubbo_proxy.v3.DubboProxy"
 	passthrough = "PassthroughCluster"
-	// sidecarOutbound is what a workload sends.
-	sidecarOutbound = "SIDECAR_OUTBOUND"
 )
 
 type filterSpec struct {
@@ -42,8 +40,8 @@ type configPatch struct {
 }
 
 type filterMatch struct {
-	Context  string         `json:"context"`
-	Listener *listenerMatch `json:"listener,omitempty"`
+	Context  string        `json:"context"`
+	Listener listenerMatch `json:"listener"`
 }
 
 type listenerMatch struct {
@@ -64,23 +62,9 @@ type patch struct {
 	Value     filterValue `json:"value"`
 }
 
-// filterValue is a filter, or the configuration of one: either has a name, and a configuration or where to ask for it.
 type filterValue struct {
-	Name            string         `json:"name"`
-	TypedConfig     map[string]any `json:"typed_config,omitempty"`
-	ConfigDiscovery *discovery     `json:"config_discovery,omitempty"`
-}
-
-// discovery has a proxy ask istiod for the configuration of a filter.
-type discovery struct {
-	ConfigSource configSource `json:"config_source"`
-	TypeURLs     []string     `json:"type_urls"`
-}
-
-type configSource struct {
-	ADS                 struct{} `json:"ads"`
-	ResourceAPIVersion  string   `json:"resource_api_version"`
-	InitialFetchTimeout string   `json:"initial_fetch_timeout"`
+	Name        string         `json:"name"`
+	TypedConfig map[string]any `json:"typed_config"`
 }
 
 // proxyConfig is Envoy's DubboProxy as far as we set it.
@@ -174,55 +158,23 @@ func newFilterDocument(o *translate.Object) (*document[filterSpec], error) {
 	if err != nil {
 		return nil, fmt.Errorf("render %s: %w", o.Key, err)
 	}
+	p := configPatch{
+		ApplyTo: "NETWORK_FILTER",
+		Match: filterMatch{
+			Context:  "SIDECAR_OUTBOUND",
+			Listener: listenerMatch{PortNumber: f.Port, FilterChain: filterChainMatch{Filter: named{tcpProxy}}},
+		},
+		Patch: patch{Operation: "REPLACE", Value: filterValue{Name: dubboProxy, TypedConfig: typed}},
+	}
+	if f.Part == translate.TableRoutes || f.Part == translate.TableRest {
+		p.Match.Listener.FilterChain.Filter.Name, p.Patch.Operation = dubboProxy, "MERGE"
+	}
 	d := &document[filterSpec]{APIVersion: FilterAPIVersion, Kind: string(o.Key.Kind), Metadata: newMetadata(o)}
 	if added := addedLabels(o.Labels); added != "" {
 		d.Metadata.annotate(translate.AnnotationLabels, added)
 	}
-	d.Spec = filterSpec{Priority: priorityOf(f), ConfigPatches: newPatches(f, typed)}
+	d.Spec = filterSpec{Priority: priorityOf(f), ConfigPatches: []configPatch{p}}
 	return d, nil
-}
-
-// newPatches renders how a table comes to the listener. A whole table is a configuration of its own, which the listener names: when it
-// changes, the listener does not, so that no connection is closed. New connections have the new table, and older ones keep theirs. A table
-// in several parts can only be put together in the listener itself. Each change of it is a new listener then, and Envoy closes the
-// connections of the old one after its drain time.
-func newPatches(f *translate.EnvoyFilter, typed map[string]any) []configPatch {
-	listener := func(operation, replaced string, value filterValue) configPatch {
-		return configPatch{
-			ApplyTo: "NETWORK_FILTER",
-			Match: filterMatch{
-				Context:  sidecarOutbound,
-				Listener: &listenerMatch{PortNumber: f.Port, FilterChain: filterChainMatch{Filter: named{replaced}}},
-			},
-			Patch: patch{Operation: operation, Value: value},
-		}
-	}
-	switch f.Part {
-	case translate.TableRoutes, translate.TableRest:
-		return []configPatch{listener("MERGE", dubboProxy, filterValue{Name: dubboProxy, TypedConfig: typed})}
-	case translate.TableBase:
-		return []configPatch{listener("REPLACE", tcpProxy, filterValue{Name: dubboProxy, TypedConfig: typed})}
-	}
-	name := configName(f)
-	return []configPatch{
-		listener("REPLACE", tcpProxy, filterValue{Name: name, ConfigDiscovery: &discovery{
-			// A listener that has no configuration yet does not listen, however long that takes: what is there instead goes on.
-			ConfigSource: configSource{ResourceAPIVersion: "V3", InitialFetchTimeout: "0s"}, TypeURLs: []string{dubboType},
-		}}),
-		{
-			ApplyTo: "EXTENSION_CONFIG", Match: filterMatch{Context: sidecarOutbound},
-			Patch: patch{Operation: "ADD", Value: filterValue{Name: name, TypedConfig: typed}},
-		},
-	}
-}
-
-// configName names the configuration of a table to proxies, which may see that of their namespace and that of the mesh.
-func configName(f *translate.EnvoyFilter) string {
-	name := "registry-bridge.dubbo_" + strconv.FormatUint(uint64(f.Port), 10)
-	if f.Mesh {
-		name += "_mesh"
-	}
-	return name
 }
 
 func priorityOf(f *translate.EnvoyFilter) int32 {
@@ -392,11 +344,11 @@ func digest(v any) string {
 // readTable reads as much of a table as can be read.
 func readTable(spec *filterSpec) *translate.EnvoyFilter {
 	f := &translate.EnvoyFilter{Mesh: spec.Priority >= 0}
-	if len(spec.ConfigPatches) == 0 || spec.ConfigPatches[0].Match.Listener == nil {
+	if len(spec.ConfigPatches) != 1 {
 		return f
 	}
-	f.Port = spec.ConfigPatches[0].Match.Listener.PortNumber
-	p := &spec.ConfigPatches[len(spec.ConfigPatches)-1] // That of the listener, or of the configuration that it names.
+	p := &spec.ConfigPatches[0]
+	f.Port = p.Match.Listener.PortNumber
 	var config proxyConfig
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(p.Patch.Value.TypedConfig, &config); err != nil {
 		return f
@@ -406,12 +358,12 @@ func readTable(spec *filterSpec) *translate.EnvoyFilter {
 	if last {
 		tables = tables[:len(tables)-1]
 	}
-	switch {
-	case p.Patch.Operation == "REPLACE":
+	switch replaces := p.Patch.Operation == "REPLACE"; {
+	case replaces && !last:
 		f.Part = translate.TableBase
-	case p.Patch.Operation == "MERGE" && last:
+	case !replaces && last:
 		f.Part = translate.TableRest
-	case p.Patch.Operation == "MERGE":
+	case !replaces:
 		f.Part = translate.TableRoutes
 	}
 	for i := range tables {

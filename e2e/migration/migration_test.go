@@ -47,6 +47,7 @@ func TestOneRegistryLost(t *testing.T) {
 	s.await()
 
 	lost.server.Start(t)
+	lost.connect(t) // The client that has seen the server go may take its time.
 	s.register(lost, 3, places(3)[0])
 	s.await()
 	s.deregister(lost, 0, list[1], removalLimit)

@@ -28,11 +28,15 @@ type zooKeeper struct {
 
 func newZooKeeper(t *testing.T, title string, spring bool) *zooKeeper {
 	t.Helper()
-	server := lab.StartZooKeeper(t, lab.ZooKeeperOptions{})
-	return &zooKeeper{
-		server: server, title: title, spring: spring,
-		conn: lab.ConnectZooKeeper(t, lab.ZooKeeperClient{Servers: []string{server.Addr}}),
-	}
+	r := &zooKeeper{server: lab.StartZooKeeper(t, lab.ZooKeeperOptions{}), title: title, spring: spring}
+	r.connect(t)
+	return r
+}
+
+// connect has a new client change the registry from now on.
+func (r *zooKeeper) connect(t *testing.T) {
+	t.Helper()
+	r.conn = lab.ConnectZooKeeper(t, lab.ZooKeeperClient{Servers: []string{r.server.Addr}})
 }
 
 func (r *zooKeeper) name() string { return r.title }

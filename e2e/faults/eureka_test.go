@@ -41,7 +41,7 @@ func eurekaInstances(services, instances int) []eurekatest.Instance {
 }
 
 func eurekaEndpoint(i eurekatest.Instance) oracle.Endpoint {
-	return oracle.Endpoint{Host: i.VIPAddress + ".eureka", Address: i.IPAddr, Port: uint32(i.Port.Number)} //nolint:gosec // a port
+	return oracle.Endpoint{Host: i.VIPAddress + ".eureka", Address: i.IPAddr, Port: uint32(i.Port.Number)}
 }
 
 func restartedEmpty(t *testing.T, server *lab.Eureka, instances []eurekatest.Instance) {

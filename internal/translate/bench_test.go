@@ -61,8 +61,20 @@ func withChanged(snap model.Snapshot, n, generation int) model.Snapshot {
 	return model.Snapshot{Sources: []model.SourceServices{{ID: snap.Sources[0].ID, Services: services}}}
 }
 
+// BenchmarkTranslateRouted5000x20 is the other one with data plane Envoy.
+func BenchmarkTranslateRouted5000x20(b *testing.B) {
+	snap, opts := population(5000, 20)
+	opts.Registries[0].Dubbo = translate.Dubbo{Envoy: true, Mesh: true, Routes: func(string) bool { return true }}
+	benchmark(b, snap, opts)
+}
+
 func BenchmarkTranslate5000x20(b *testing.B) {
 	snap, opts := population(5000, 20)
+	benchmark(b, snap, opts)
+}
+
+func benchmark(b *testing.B, snap model.Snapshot, opts *translate.Options) {
+	b.Helper()
 	first := translate.Translate(snap, nil, opts)
 	prior := applied(first)
 	b.Run("nothing", func(b *testing.B) {

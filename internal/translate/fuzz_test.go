@@ -73,6 +73,15 @@ func (w *words) options() *translate.Options {
 	if w.weight%4 > 1 {
 		reg.Endpoints.Mode = translate.WorkloadEntries
 	}
+	if w.port%2 == 0 {
+		reg.Dubbo = translate.Dubbo{
+			Envoy: true, Mesh: w.port%4 == 0, ByTag: w.weight%3 > 0, Routes: func(string) bool { return w.health%5 > 0 },
+			Rules: []translate.DubboRule{{Name: "all", Interface: w.name, Shares: []translate.DubboShare{{Weight: 1}, {Version: &w.value, Tag: "a", Weight: 2}}}},
+		}
+		if !reg.Dubbo.Mesh {
+			reg.Dubbo.Namespaces = []string{"shop"}
+		}
+	}
 	opts := &translate.Options{Instance: "fuzz", Registries: []*translate.Registry{reg}}
 	if w.weight%2 == 1 { // Rules stand in the way of what would be chosen otherwise.
 		protocols := []translate.Protocol{"", translate.TCP, translate.HTTP, translate.TLS}
@@ -88,7 +97,8 @@ func (w *words) snapshot(opts *translate.Options, order *rand.Rand) model.Snapsh
 	inst := model.Instance{
 		ID: "plain", Address: w.address, Weight: w.weight, Health: model.Health(w.health % 8),
 		Ports:    []model.Port{{Name: w.portName, Protocol: w.protocol, Number: w.port}},
-		Locality: model.Locality{Region: w.region, Zone: w.value}, Metadata: map[string]string{w.key: w.value, "protocol": w.portName},
+		Locality: model.Locality{Region: w.region, Zone: w.value},
+		Metadata: map[string]string{w.key: w.value, "protocol": w.portName, "dubbo.tag": w.value},
 	}
 	two, other, bad, named := inst, inst, inst, inst
 	two.ID, two.Ports = "two", []model.Port{{Protocol: w.protocol, Number: w.port}, {Name: w.portName, Protocol: w.protocol, Number: 7}}
@@ -135,7 +145,7 @@ func told(svc *model.Service, inst *model.Instance, result translate.Result) boo
 		}
 	}
 	for _, o := range result.Objects {
-		if err == nil && slices.Contains(o.Origins, svc.Ref) && slices.ContainsFunc(o.ServiceEntry.Endpoints, func(e translate.Endpoint) bool {
+		if err == nil && o.ServiceEntry != nil && slices.Contains(o.Origins, svc.Ref) && slices.ContainsFunc(o.ServiceEntry.Endpoints, func(e translate.Endpoint) bool {
 			return e.Address == addr.Unmap().String()
 		}) {
 			return true

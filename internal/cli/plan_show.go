@@ -55,7 +55,8 @@ type change struct {
 	Op     string `json:"op"`
 	Object string `json:"object"`
 	Host   string `json:"host"`
-	// Added, Removed and Changed are endpoints as address:port.
+	// Added, Removed and Changed are endpoints as address:port; of an EnvoyFilter routes as group/interface:version, and of a
+	// DestinationRule subsets.
 	Added   []string `json:"added,omitempty"`
 	Removed []string `json:"removed,omitempty"`
 	Changed []string `json:"changed,omitempty"`
@@ -67,59 +68,90 @@ type change struct {
 	Refused string `json:"refused,omitempty"`
 
 	before, after int
+	// part is the word for what is counted.
+	part string
 }
 
 // describe compares the endpoints of what is live with those of what is planned.
 func describe(c plan.Change, suppressed bool) change {
 	out := change{Op: c.Op.String(), Object: c.Key.String(), Suppressed: suppressed}
-	var old, planned *translate.ServiceEntry
+	var old *translate.Object
+	planned := c.Object
 	if c.Live != nil {
-		old = c.Live.Object.ServiceEntry
+		old = c.Live.Object
 	}
-	if c.Object != nil {
-		planned = c.Object.ServiceEntry
-	}
-	before, after := endpoints(old), endpoints(planned)
+	before, after := parts(old), parts(planned)
 	out.before, out.after = len(before), len(after)
-	for _, address := range slices.Sorted(maps.Keys(after)) {
-		was, known := before[address]
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		was, known := before[name]
 		switch {
 		case !known:
-			out.Added = append(out.Added, address)
-		case was.Compare(after[address]) != 0:
-			out.Changed = append(out.Changed, address)
+			out.Added = append(out.Added, name)
+		case was != after[name]:
+			out.Changed = append(out.Changed, name)
 		}
 	}
-	for _, address := range slices.Sorted(maps.Keys(before)) {
-		if after[address] == nil {
-			out.Removed = append(out.Removed, address)
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if _, stays := after[name]; !stays {
+			out.Removed = append(out.Removed, name)
 		}
 	}
 	out.Host = cmp.Or(host(planned), host(old))
+	out.part = map[translate.Kind]string{translate.KindEnvoyFilter: "route", translate.KindDestinationRule: "subset"}[c.Key.Kind]
+	out.part = cmp.Or(out.part, "endpoint")
 	out.Fields = old != nil && planned != nil && len(out.Added)+len(out.Removed)+len(out.Changed) == 0
 	return out
 }
 
-func host(s *translate.ServiceEntry) string {
-	if s == nil {
+// host returns what an object is about.
+func host(o *translate.Object) string {
+	switch {
+	case o == nil:
 		return ""
+	case o.EnvoyFilter != nil:
+		return fmt.Sprintf("port %d", o.EnvoyFilter.Port)
+	case o.DestinationRule != nil:
+		return o.DestinationRule.Host
 	}
-	return s.Host
+	return o.ServiceEntry.Host
+}
+
+// parts returns what an object consists of, by name: a text that is the same for the same part.
+func parts(o *translate.Object) map[string]string {
+	out := map[string]string{}
+	switch {
+	case o == nil:
+	case o.EnvoyFilter != nil:
+		for _, r := range o.EnvoyFilter.Routes {
+			name := r.Interface
+			if r.Group != "" {
+				name = r.Group + "/" + name
+			}
+			if r.Version != "" {
+				name += ":" + r.Version
+			}
+			out[name] = fmt.Sprint(r)
+		}
+	case o.DestinationRule != nil:
+		for _, s := range o.DestinationRule.Subsets {
+			out[s.Name] = fmt.Sprint(s)
+		}
+	default:
+		return endpoints(o.ServiceEntry)
+	}
+	return out
 }
 
 // endpoints indexes endpoints by address:port.
-func endpoints(s *translate.ServiceEntry) map[string]*translate.Endpoint {
-	out := map[string]*translate.Endpoint{}
-	if s == nil {
-		return out
-	}
+func endpoints(s *translate.ServiceEntry) map[string]string {
+	out := map[string]string{}
 	for i := range s.Endpoints {
 		e := &s.Endpoints[i]
 		address := e.Address
 		if ip, err := netip.ParseAddr(address); err == nil && ip.Is6() {
 			address = "[" + address + "]"
 		}
-		out[address+":"+strconv.FormatUint(uint64(e.Port()), 10)] = e
+		out[address+":"+strconv.FormatUint(uint64(e.Port()), 10)] = fmt.Sprint(*e)
 	}
 	return out
 }
@@ -225,12 +257,12 @@ func writePlanText(w io.Writer, state *engine.State, colour bool) {
 
 func (t textWriter) change(c *change) {
 	sign, colour := "~", yellow
-	count := fmt.Sprintf("%d -> %d endpoints", c.before, c.after)
+	count := fmt.Sprintf("%d -> %d %ss", c.before, c.after, c.part)
 	switch c.Op {
 	case plan.Create.String():
-		sign, colour, count = "+", green, plural(c.after, "endpoint")
+		sign, colour, count = "+", green, plural(c.after, c.part)
 	case plan.Delete.String():
-		sign, colour, count = "-", red, plural(c.before, "endpoint")
+		sign, colour, count = "-", red, plural(c.before, c.part)
 	}
 	if c.Fields {
 		count += ", other fields change"

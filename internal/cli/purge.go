@@ -30,8 +30,8 @@ func newPurgeCommand(interactive bool) *cobra.Command {
 		Use:   "purge ([NAMESPACE/]REGISTRY... | --orphans | --all)",
 		Short: "Delete what a bridge has published",
 		Long: lines(
-			"Deletes ServiceEntries and WorkloadEntries that a bridge has published: those of some Registries, those whose Registry is gone",
-			"(--orphans), or all of them (--all). Traffic to their hosts ends with that. Objects that have lost a label of the bridge are somebody",
+			"Deletes ServiceEntries, WorkloadEntries and DestinationRules that a bridge has published: those of some Registries, those whose Registry is gone",
+			"(--orphans), or all of them and EnvoyFilters (--all). Traffic to their hosts ends with that. Objects that have lost a label of the bridge are somebody",
 			"else's, and are left alone; so is one that changes while the command runs.",
 			"",
 			"It asks before it deletes anything, and needs --yes where nobody can be asked. It refuses while a Registry exists that would publish",

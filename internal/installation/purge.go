@@ -50,8 +50,8 @@ func Instances(ctx context.Context, c client.Client, namespaces []string) ([]str
 	return slices.Sorted(maps.Keys(ids)), nil
 }
 
-// Everything returns what the bridge with an instance id has published in these namespaces (all when there is none): WorkloadEntries
-// first, then ServiceEntries, which is the order in which they can be deleted.
+// Everything returns what the bridge with an instance id has published in these namespaces (all when there is none), in the order in which
+// it can be deleted: WorkloadEntries, ServiceEntries, DestinationRules, EnvoyFilters.
 func Everything(ctx context.Context, c client.Client, instance string, namespaces []string) ([]Published, error) {
 	labels := client.MatchingLabels{translate.LabelManagedBy: translate.ManagedBy, translate.LabelInstance: instance}
 	return lister{c, labels}.list(ctx, namespaces)
@@ -69,7 +69,7 @@ func (l lister) list(ctx context.Context, namespaces []string) ([]Published, err
 	}
 	var all []Published
 	owners := map[types.NamespacedName]string{} // By the value of the label of the host.
-	for _, kind := range []translate.Kind{translate.KindServiceEntry, translate.KindWorkloadEntry} {
+	for _, kind := range translate.Kinds() {
 		for _, namespace := range namespaces {
 			found, err := l.kind(ctx, kind, namespace)
 			if err != nil {
@@ -82,16 +82,19 @@ func (l lister) list(ctx context.Context, namespaces []string) ([]Published, err
 				switch {
 				case kind == translate.KindServiceEntry:
 					owners[host] = p.Registry.Name
-				case p.Registry.Name == "":
+				case p.Registry.Name == "" && kind == translate.KindWorkloadEntry:
 					p.Registry.Name = owners[host]
 				}
 				all = append(all, p)
 			}
 		}
 	}
+	// The Registry of a WorkloadEntry is known from its ServiceEntry, so that goes behind it; and without its table of routes, an entry would
+	// get the calls of all others on its port.
+	order := []translate.Kind{translate.KindWorkloadEntry, translate.KindServiceEntry, translate.KindDestinationRule, translate.KindEnvoyFilter}
+	rank := func(p *Published) int { return slices.Index(order, translate.Kind(p.Object.Kind)) }
 	slices.SortStableFunc(all, func(a, b Published) int {
-		// The Registry of a WorkloadEntry is known from its ServiceEntry, so that goes last.
-		return cmp.Or(cmp.Compare(b.Object.Kind, a.Object.Kind), cmp.Compare(a.Object.Namespace, b.Object.Namespace), cmp.Compare(a.Object.Name, b.Object.Name))
+		return cmp.Or(cmp.Compare(rank(&a), rank(&b)), cmp.Compare(a.Object.Namespace, b.Object.Namespace), cmp.Compare(a.Object.Name, b.Object.Name))
 	})
 	return all, nil
 }
@@ -119,7 +122,8 @@ func (l lister) kind(ctx context.Context, kind translate.Kind, namespace string)
 // Selection says what a purge is about: exactly one of its fields is set.
 type Selection struct {
 	Registries []types.NamespacedName
-	// Orphans are objects whose Registry is gone. Objects that do not say whose they are, are none.
+	// Orphans are objects whose Registry is gone. Objects that do not say whose they are, are none; EnvoyFilters are nobody's, and go by
+	// themselves when a bridge runs.
 	Orphans bool
 	All     bool
 }

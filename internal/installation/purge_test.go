@@ -34,6 +34,7 @@ func purgeWorld(t *testing.T) client.Client {
 	return newClient(t,
 		published("ServiceEntry", "cart", "a", "shop"), workload, published("ServiceEntry", "old", "a", "gone"),
 		published("ServiceEntry", "lost", "a", ""), published("ServiceEntry", "other", "b", "shop"), alien, registry(shop),
+		published("DestinationRule", "cart", "a", "shop"), published("EnvoyFilter", "registry-bridge-dubbo-20880", "a", ""),
 	)
 }
 
@@ -58,10 +59,11 @@ func TestSelect(t *testing.T) {
 	}{
 		{"all", installation.Selection{All: true}, []string{
 			"WorkloadEntry dubbo/cart-0123456789abcdef of shop", "ServiceEntry dubbo/cart of shop", "ServiceEntry dubbo/lost of ", "ServiceEntry dubbo/old of gone",
+			"DestinationRule dubbo/cart of shop", "EnvoyFilter dubbo/registry-bridge-dubbo-20880 of ",
 		}},
 		{"orphans", installation.Selection{Orphans: true}, []string{"ServiceEntry dubbo/old of gone"}},
 		{"one Registry", installation.Selection{Registries: []types.NamespacedName{shop}}, []string{
-			"WorkloadEntry dubbo/cart-0123456789abcdef of shop", "ServiceEntry dubbo/cart of shop",
+			"WorkloadEntry dubbo/cart-0123456789abcdef of shop", "ServiceEntry dubbo/cart of shop", "DestinationRule dubbo/cart of shop",
 		}},
 		{"a Registry of another namespace", installation.Selection{Registries: []types.NamespacedName{{Namespace: "x", Name: "shop"}}}, []string{}},
 	}
@@ -102,7 +104,7 @@ func TestPurge(t *testing.T) {
 	}
 	n := 0
 	err = installation.Purge(t.Context(), c, all, func(*installation.Published) { n++ })
-	if !errors.Is(err, installation.ErrNotPurged) || n != 3 {
+	if !errors.Is(err, installation.ErrNotPurged) || n != 5 {
 		t.Errorf("got %d deletions and %v", n, err)
 	}
 	if err := c.Get(t.Context(), client.ObjectKeyFromObject(changed), changed); err != nil {

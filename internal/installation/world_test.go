@@ -26,7 +26,8 @@ func newClient(t *testing.T, objects ...client.Object) client.WithWatch {
 	scheme := installation.Scheme()
 	istio := schema.GroupVersion{Group: "networking.istio.io", Version: "v1"}
 	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{istio})
-	for _, kind := range []string{"ServiceEntry", "WorkloadEntry"} {
+	for _, k := range translate.Kinds() {
+		kind := string(k)
 		scheme.AddKnownTypeWithName(istio.WithKind(kind), &unstructured.Unstructured{})
 		scheme.AddKnownTypeWithName(istio.WithKind(kind+"List"), &unstructured.UnstructuredList{})
 		mapper.Add(istio.WithKind(kind), meta.RESTScopeNamespace)

@@ -334,10 +334,9 @@ func (v *view) failures() {
 			continue
 		}
 		text := fmt.Sprintf("%s: %v", key, failure.Err)
-		for _, name := range o.Registries {
-			name = key.Namespace + "/" + name
+		for _, name := range v.registriesOf(o) {
 			switch {
-			case errors.Is(failure.Err, output.ErrTaken):
+			case errors.Is(failure.Err, output.ErrTaken) && o.ServiceEntry != nil:
 				v.taken[name] = append(v.taken[name], o.ServiceEntry.Host)
 			case errors.Is(failure.Err, output.ErrRefused):
 				v.refused[name] = append(v.refused[name], text)
@@ -350,6 +349,25 @@ func (v *view) failures() {
 	for _, texts := range v.refused {
 		slices.Sort(texts)
 	}
+}
+
+// registriesOf returns the Registries that an object is made for: a table of Dubbo routes for all whose hosts need it.
+func (v *view) registriesOf(o *translate.Object) []string {
+	var names []string
+	if o.EnvoyFilter == nil {
+		for _, name := range o.Registries {
+			names = append(names, o.Key.Namespace+"/"+name)
+		}
+		return names
+	}
+	root := v.state.Config.Options.RootNamespace
+	for _, entry := range v.state.Result.Objects {
+		if slices.Contains(entry.Tables(root), o.Key) {
+			names = append(names, v.registriesOf(entry)...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // current reports whether the state is about what the reconciler last handed on.

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -292,4 +294,34 @@ func TestRefusedObjectsAreNamed(t *testing.T) {
 	if diff := cmp.Diff(want, d.api.events); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
+}
+
+// TestTablesThatAreRefused are told to every Registry whose services need them; a DestinationRule of somebody else is no conflict of hosts.
+func TestTablesThatAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		table, rule := translate.TableKey("consumers", 20880), translate.Key{Kind: translate.KindDestinationRule, Namespace: "shop", Name: "a"}
+		d.sees(1, func(s *engine.State) {
+			s.Result.Objects = []*translate.Object{
+				{Key: rule, Registries: []string{"zk"}, DestinationRule: &translate.DestinationRule{Host: "a"}},
+				{Key: table, EnvoyFilter: &translate.EnvoyFilter{Port: 20880}},
+				{Key: translate.Key{Kind: translate.KindServiceEntry, Namespace: "shop", Name: "a"}, Registries: []string{"zk"}, ServiceEntry: &translate.ServiceEntry{
+					Host: "a", ExportTo: []string{"consumers"}, Ports: []translate.ServicePort{{Name: "tcp-dubbo-20880", Number: 20880, Protocol: translate.TCP}},
+				}},
+			}
+			s.WriteErrors = map[translate.Key]engine.Failure{
+				table: {Err: fmt.Errorf("%w: forbidden", output.ErrRefused)},
+				rule:  {Err: fmt.Errorf("%w: somebody has one", output.ErrTaken)},
+			}
+		})
+		d.Look(t.Context())
+		status := d.api.written(t)
+		i := slices.IndexFunc(status.Conditions, func(c metav1.Condition) bool { return c.Type == v1alpha1.ConditionReady })
+		if i < 0 || status.Conditions[i].Reason != "WritesRefused" || !strings.Contains(status.Conditions[i].Message, table.String()) {
+			t.Errorf("conditions are %+v", status.Conditions)
+		}
+		if slices.ContainsFunc(status.Conditions, func(c metav1.Condition) bool { return c.Type == "HostConflict" }) {
+			t.Errorf("a conflict of hosts: %+v", status.Conditions)
+		}
+	})
 }

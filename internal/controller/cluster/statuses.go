@@ -360,7 +360,7 @@ func (v *view) registriesOf(o *translate.Object) []string {
 		}
 		return names
 	}
-	root := v.state.Config.Options.RootNamespace
+	root := v.state.Config.Options.Root()
 	for _, entry := range v.state.Result.Objects {
 		if slices.Contains(entry.Tables(root), o.Key) {
 			names = append(names, v.registriesOf(entry)...)

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -154,7 +155,7 @@ func TestRoutingComesAndGoes(t *testing.T) {
 // on to the end.
 func TestCrashWhileRoutingChanges(t *testing.T) {
 	for n := range 14 {
-		t.Run(fmt.Sprint(n), func(t *testing.T) {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				memory := &outputtest.Memory{}
 				left, dead := n, false

@@ -32,8 +32,9 @@ type tableNotes struct {
 	first, last time.Time
 }
 
+// neededBy notes a host; it is called for one host after the other.
 func (t *table) neededBy(h *stagedHost) {
-	if !slices.Contains(t.hosts, h) {
+	if n := len(t.hosts); n == 0 || t.hosts[n-1] != h {
 		t.hosts = append(t.hosts, h)
 	}
 }
@@ -66,7 +67,12 @@ func (t *table) step(s *stager) (pending, bool) {
 		c.Op = Delete
 		return c, t.mayGo(s, c.registry)
 	}
-	want, live := t.aim(s), t.object()
+	live := t.object()
+	if live != nil && live == t.desired {
+		t.calm()
+		return c, false
+	}
+	want := t.aim(s)
 	if live == nil {
 		c.Op, c.Object = Create, want
 		return c, true

@@ -117,7 +117,7 @@ func (w *writer) must(op plan.Op, o *translate.Object) {
 	}
 }
 
-// mustConflict creates what is there, which the output then looks at.
+// mustConflict creates what is there already, which the output then looks at: that needs the right to get it.
 func (w *writer) mustConflict(o *translate.Object) {
 	w.Helper()
 	if err := w.write(plan.Change{Op: plan.Create, Key: o.Key, Object: o}); !errors.Is(err, output.ErrConflict) {

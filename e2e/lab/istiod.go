@@ -166,6 +166,33 @@ func (k *Kube) MakeNamespace(t testing.TB, name string) {
 // Counters returns the values of all series of one of istiod's counters, each under the value of the label; series that differ in
 // other labels only are added up. A label of "" adds up all.
 func (i *Istiod) Counters(ctx context.Context, name, label string) (map[string]float64, error) {
+	families, err := i.metrics(ctx)
+	if err != nil {
+		return nil, err
+	}
+	values := map[string]float64{}
+	for _, series := range families[name].GetMetric() {
+		values[labelOf(series, label)] += series.GetCounter().GetValue()
+	}
+	return values, nil
+}
+
+// Histogram returns the sum and the number of what one of istiod's histograms has observed of a type.
+func (i *Istiod) Histogram(ctx context.Context, name, kind string) (sum, count float64, err error) {
+	families, err := i.metrics(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, series := range families[name].GetMetric() {
+		if labelOf(series, "type") == kind {
+			sum += series.GetHistogram().GetSampleSum()
+			count += float64(series.GetHistogram().GetSampleCount())
+		}
+	}
+	return sum, count, nil
+}
+
+func (i *Istiod) metrics(ctx context.Context) (map[string]*dto.MetricFamily, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.monitoring+"/metrics", http.NoBody)
 	if err != nil {
 		return nil, err
@@ -180,11 +207,7 @@ func (i *Istiod) Counters(ctx context.Context, name, label string) (map[string]f
 	if err != nil {
 		return nil, fmt.Errorf("read the metrics of istiod: %w", err)
 	}
-	values := map[string]float64{}
-	for _, series := range families[name].GetMetric() {
-		values[labelOf(series, label)] += series.GetCounter().GetValue()
-	}
-	return values, nil
+	return families, nil
 }
 
 func labelOf(series *dto.Metric, name string) string {

@@ -94,6 +94,60 @@ func (e *Envoy) Endpoints(ctx context.Context, cluster string) (addresses []stri
 	return addresses, err
 }
 
+// DubboClusters returns the names of the clusters that the routing tables of Dubbo name now, whichever port they are for.
+func (e *Envoy) DubboClusters(ctx context.Context) (map[string]bool, error) {
+	dump, err := e.dump(ctx)
+	if err != nil {
+		return nil, err
+	}
+	clusters := map[string]bool{}
+	walk(dump, func(node map[string]any) bool {
+		delete(node, "draining_state") // A listener that is there for old connections only.
+		if kind, _ := node["@type"].(string); strings.HasSuffix(kind, ".DubboProxy") {
+			walk(node, func(inner map[string]any) bool {
+				for _, key := range []string{"cluster", "name"} { // Of a route, and of a part of a split; tables have names, too.
+					if name, ok := inner[key].(string); ok {
+						clusters[name] = true
+					}
+				}
+				return true
+			})
+		}
+		return true
+	})
+	return clusters, nil
+}
+
+// walk calls visit for each object of a dump, and for what is in it when visit says so.
+func walk(dump any, visit func(map[string]any) bool) {
+	switch node := dump.(type) {
+	case map[string]any:
+		if !visit(node) {
+			return
+		}
+		for _, value := range node {
+			walk(value, visit)
+		}
+	case []any:
+		for _, value := range node {
+			walk(value, visit)
+		}
+	}
+}
+
+// dump returns the whole configuration. It is read without types, since it has all of Envoy's.
+func (e *Envoy) dump(ctx context.Context) (any, error) {
+	body, err := e.ask(ctx, "/config_dump?include_eds")
+	if err != nil {
+		return nil, err
+	}
+	var dump any
+	if err := json.Unmarshal(body, &dump); err != nil {
+		return nil, fmt.Errorf("read the configuration of envoy: %w: %.200s", err, body)
+	}
+	return dump, nil
+}
+
 // CheckAccepted fails the test when Envoy has refused anything that istiod sent. Since a refused update keeps an older one in place, that
 // may stay unseen for long.
 func (e *Envoy) CheckAccepted(t testing.TB) {
@@ -108,39 +162,17 @@ func (e *Envoy) CheckAccepted(t testing.TB) {
 			t.Errorf("envoy has refused what istiod sent: %s is %d", name, count)
 		}
 	}
-	body, err := e.ask(t.Context(), "/config_dump?include_eds")
+	dump, err := e.dump(t.Context())
 	if err != nil {
 		t.Error(err)
 		return
 	}
-	var dump any
-	if err := json.Unmarshal(body, &dump); err != nil {
-		t.Errorf("read the configuration of envoy: %v: %.200s", err, body)
-		return
-	}
-	for _, refusal := range refusals(dump) {
-		t.Errorf("envoy has refused what istiod sent: %s", refusal)
-	}
-}
-
-// refusals returns why resources were refused, wherever that stands in a dump. It is read without types, since it holds all of Envoy's.
-func refusals(dump any) []string {
-	var all []string
-	switch node := dump.(type) {
-	case map[string]any:
-		for key, value := range node {
-			if state, ok := value.(map[string]any); ok && key == "error_state" {
-				all = append(all, fmt.Sprint(state["details"]))
-				continue
-			}
-			all = append(all, refusals(value)...)
+	walk(dump, func(node map[string]any) bool {
+		if state, ok := node["error_state"].(map[string]any); ok {
+			t.Errorf("envoy has refused what istiod sent: %v", state["details"])
 		}
-	case []any:
-		for _, value := range node {
-			all = append(all, refusals(value)...)
-		}
-	}
-	return all
+		return true
+	})
 }
 
 // ask asks the administration.

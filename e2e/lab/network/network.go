@@ -94,7 +94,8 @@ func (n *Network) Join(t testing.TB, name string) *Host {
 		return err
 	})
 	h := &Host{Name: name, IP: subnet + number, enter: []string{"nsenter", "--net=" + namespace, "--"}}
-	link := "lab-host" + number
+	// The kernel takes its time to remove that of a namespace that has ended, so no two share a name.
+	link := "lab-" + pid
 	n.run(t, n.programs.IP, "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", pid)
 	n.run(t, n.programs.IP, "link", "set", link, "master", bridge, "up")
 	for _, args := range [][]string{

@@ -262,13 +262,15 @@ func TestRedirect(t *testing.T) {
 	behind := serve(t, eurekatest.Options{User: "b", Password: "behind"})
 	two(behind)
 	var leaked atomic.Bool
-	to := behind.URL()
 	front := serve(t, eurekatest.Options{User: "f", Password: "front"})
-	redirect := func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
-		http.Redirect(w, r, to+r.URL.Path, http.StatusFound)
+	redirect := func(to string) {
+		for _, path := range []string{"/apps", "/apps/delta"} {
+			front.Intercept(path, func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+				http.Redirect(w, r, to+r.URL.Path, http.StatusFound)
+			})
+		}
 	}
-	front.Intercept("/apps", redirect)
-	front.Intercept("/apps/delta", redirect)
+	redirect(behind.URL())
 	credentials := func(user, password string) func(context.Context) (string, string, error) {
 		return func(context.Context) (string, string, error) { return user, password, nil }
 	}
@@ -288,7 +290,7 @@ func TestRedirect(t *testing.T) {
 		}
 		next.ServeHTTP(w, r)
 	})
-	to = stranger.URL()
+	redirect(stranger.URL())
 	cfg.Servers = cfg.Servers[:1]
 	sourcetest.Start(t, eureka.New(cfg), patience).AwaitSynced()
 	if leaked.Load() {

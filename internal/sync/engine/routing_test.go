@@ -125,11 +125,11 @@ func TestRoutingComesAndGoes(t *testing.T) {
 
 		from := len(r.memory.Writes())
 		r.provide("com.acme.Orders", []string{"10.0.0.1", "10.0.0.3"})
-		r.after(15 * time.Second)
+		r.after(80 * time.Second)
 		want = []string{
 			"20s update EnvoyFilter shop", "20s update ServiceEntry registry", "21s remove ServiceEntry registry",
 			// Without a tag, there are no endpoints without one to be told apart.
-			"25s update EnvoyFilter shop", "30s delete DestinationRule registry",
+			"25s update EnvoyFilter shop", "1m25s delete DestinationRule registry",
 		}
 		if diff := cmp.Diff(want, r.written(from)); diff != "" {
 			t.Errorf("a tag goes (-want +got):\n%s", diff)
@@ -139,10 +139,11 @@ func TestRoutingComesAndGoes(t *testing.T) {
 		r.consumers("shop", "stock")
 		r.after(15 * time.Second)
 		r.consumers("stock")
-		r.after(20 * time.Second)
+		r.after(80 * time.Second)
 		want = []string{
-			"35s create EnvoyFilter stock", "40s update ServiceEntry registry", "45s update EnvoyFilter stock",
-			"55s update EnvoyFilter shop", "1m0s update ServiceEntry registry", "1m5s delete EnvoyFilter shop",
+			"1m40s create EnvoyFilter stock", "1m45s update ServiceEntry registry", "1m50s update EnvoyFilter stock",
+			// Connections go on with the routes that they began with until they are drained.
+			"2m0s update EnvoyFilter shop", "3m0s update ServiceEntry registry", "3m5s delete EnvoyFilter shop",
 		}
 		if diff := cmp.Diff(want, r.written(from)); diff != "" {
 			t.Errorf("consumers move (-want +got):\n%s", diff)
@@ -179,7 +180,7 @@ func TestCrashWhileRoutingChanges(t *testing.T) {
 					}
 					r.provide("com.acme.Orders", []string{"10.0.0.1"})
 					r.consumers("stock")
-					for range 40 {
+					for range 90 {
 						r.after(time.Second)
 						check(t, memory, after)
 					}

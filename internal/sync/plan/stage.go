@@ -16,7 +16,7 @@ import (
 //	comes                                     goes
 //	─────                                     ────
 //	table, without routes                     routes, once they are quiet
-//	settleTime                                settleTime
+//	settleTime                                drainTime
 //	entry, port or namespace                  entry, port or namespace
 //	routes, once they are quiet               settleTime
 //	                                          table that nobody needs
@@ -26,12 +26,15 @@ import (
 const (
 	// settleTime is how long proxies may take to learn of a write.
 	settleTime = 5 * time.Second
+	// drainTime is how long connections go on with the routes that they began with, the settling included: Istio's drainDuration, which
+	// ends them, is 45 s when nobody has changed it (docs/design/0014).
+	drainTime = time.Minute
 	// A change of a table's routes is written when there was no other for quietTime, at most quietLimit after the first: each is a new
 	// listener in every proxy.
 	quietTime  = 5 * time.Second
 	quietLimit = time.Minute
 	// leaveLimit is how long something waits for its routes to leave. A table that cannot be written keeps nothing for longer.
-	leaveLimit = 2 * time.Minute
+	leaveLimit = 3 * time.Minute
 	// The last endpoint of a subset leaves subsetLead after its route, and subsetLimit after it was lost at the latest.
 	subsetLead  = 500 * time.Millisecond
 	subsetLimit = time.Second

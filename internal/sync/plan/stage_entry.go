@@ -79,7 +79,7 @@ func (s *stager) going(h *stagedHost, c *pending) []translate.Key {
 		}
 		table := s.resolve(key)
 		named := s.tables[table].names(h.key.host, "")
-		at := s.freeAt(leaveKey{host: h.key.host, table: table}, named, settleTime, leaveLimit)
+		at := s.freeAt(leaveKey{host: h.key.host, table: table}, named, drainTime, leaveLimit)
 		if !s.due(at) {
 			stuck, until = append(stuck, key), append(until, at)
 		}

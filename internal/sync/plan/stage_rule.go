@@ -64,7 +64,7 @@ func (s *stager) mayLose(o *translate.Object) bool {
 
 // isUnused reports whether no route has named a subset for so long that it may go.
 func (s *stager) isUnused(host, subset string) bool {
-	return s.due(s.freeAt(leaveKey{host: host, subset: subset}, s.isRouted(host, subset), settleTime, 0))
+	return s.due(s.freeAt(leaveKey{host: host, subset: subset}, s.isRouted(host, subset), drainTime, 0))
 }
 
 // isRouted reports whether a live table has a route to a subset.

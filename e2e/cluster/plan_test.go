@@ -51,7 +51,15 @@ func (s *scene) expectPlan(code int, text string, more ...string) planned {
 // expectWrites wants the API server to have been asked to write that often by the bridge and by plan.
 func (s *scene) expectWrites(n int) {
 	s.t.Helper()
-	if writes := s.kube.Writes(s.t, s.namespace, "bridge"); len(writes) != n {
+	writes := s.kube.Writes(s.t, s.namespace, "bridge")
+	for range 40 { // The API server notes a request after it has answered, and after etcd has told of the object.
+		if len(writes) >= n {
+			break
+		}
+		s.pass(50 * time.Millisecond)
+		writes = s.kube.Writes(s.t, s.namespace, "bridge")
+	}
+	if len(writes) != n {
 		s.t.Errorf("the API server was asked to write %d times, want %d: %v", len(writes), n, writes)
 	}
 }

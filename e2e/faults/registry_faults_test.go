@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -187,10 +189,22 @@ func (s *scene) unchanged(before map[string]string) {
 	for name, identity := range before {
 		if now[name] != identity {
 			s.t.Errorf("%s was %s and is %s", name, identity, now[name])
+			s.tellVersions(name)
 		}
 	}
 	if len(now) != len(before) {
 		s.t.Errorf("there are %d files, and there were %d", len(now), len(before))
+	}
+}
+
+// tellVersions logs what every version of a file had.
+func (s *scene) tellVersions(name string) {
+	versions, _ := s.recorder.Versions()
+	for _, v := range versions {
+		if v.File == name {
+			_, endpoints, err := oracle.Parse(v.Data)
+			s.t.Logf("%s: %s has %v (%v)", v.At.Format(time.StampMilli), name, slices.Collect(maps.Keys(endpoints)), err)
+		}
 	}
 }
 

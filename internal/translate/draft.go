@@ -284,16 +284,15 @@ const (
 	tlsModeIstio = "istio"
 )
 
-// Istio's scale of weights: ten is an instance with the registry's default, so that a tenth of it can still be told.
-const (
-	unitWeight = 10
-	maxWeight  = 10_000
-)
+// UnitWeight is the weight of an instance with the registry's default on Istio's scale, so that a tenth of it can still be told.
+const UnitWeight = 10
+
+const maxWeight = 10_000
 
 // weightOf returns the weight of an instance in Istio's scale.
 func (d *draft) weightOf(inst *model.Instance) uint32 {
 	unit := uint64(max(d.src.DefaultWeight, 1))
-	weight := (uint64(inst.Weight)*unitWeight*2 + unit) / (unit * 2)
+	weight := (uint64(inst.Weight)*UnitWeight*2 + unit) / (unit * 2)
 	clamped := min(max(weight, 1), maxWeight)
 	if clamped != weight {
 		d.report(inst.ID, fault{reason.WeightClamped, "its weight is outside of what can be published"})

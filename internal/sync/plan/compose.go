@@ -33,7 +33,7 @@ func (r *review) compose(v *view) {
 			v.change(pending{Change: Change{Op: Create, Key: d.Key, Object: d}, registry: registryOf(d), host: h.key, creates: len(h.live) == 0})
 			continue
 		}
-		want := withNames(merge(d, r.keptIn(v, live)), names)
+		want := withNames(merge(d, live.Object, r.keptIn(v, live)), names)
 		want = r.overlap(v, &old, want, live)
 		r.update(v, live, want, registryOf(d))
 	}
@@ -74,7 +74,7 @@ func (r *review) composeUndesired(v *view, old *notes, live *Live, names []strin
 		entry := *spec.ServiceEntry
 		entry.Endpoints, spec.ServiceEntry = nil, &entry
 		entry.Mode, entry.Selector = live.Object.ServiceEntry.Mode, live.Object.ServiceEntry.Selector
-		r.update(v, live, withNames(merge(&spec, kept), names), registryOf(&spec))
+		r.update(v, live, withNames(merge(&spec, live.Object, kept), names), registryOf(&spec))
 	case len(r.host.desired) > 0:
 		v.change(pending{Change: Change{Op: Delete, Key: live.Object.Key, Live: live}, registry: registry, host: r.host.key})
 	case len(kept) > 0:
@@ -149,13 +149,14 @@ func losesEndpoint(live, want *translate.Object) bool {
 	})
 }
 
-// merge returns the desired object with the kept endpoints in it.
-func merge(desired *translate.Object, kept []*translate.Endpoint) *translate.Object {
+// merge returns the desired object with the kept endpoints of the live one in it.
+func merge(desired, live *translate.Object, kept []*translate.Endpoint) *translate.Object {
 	if len(kept) == 0 {
 		return desired
 	}
 	endpoints := make([]translate.Endpoint, 0, len(desired.ServiceEntry.Endpoints)+len(kept))
 	endpoints = append(endpoints, desired.ServiceEntry.Endpoints...)
+	weigh(endpoints, live, kept)
 	for _, e := range kept {
 		held := *e
 		held.Ports = remap(&held, desired.ServiceEntry.Ports)
@@ -163,6 +164,23 @@ func merge(desired *translate.Object, kept []*translate.Endpoint) *translate.Obj
 	}
 	slices.SortFunc(endpoints, func(a, b translate.Endpoint) int { return a.Compare(&b) })
 	return withList(desired, endpoints)
+}
+
+// weigh gives endpoints their weights back that translation left unset because all of what it saw were equal, where a kept one has a weight:
+// unset counts as 1, so the kept ones would get all the traffic.
+func weigh(endpoints []translate.Endpoint, live *translate.Object, kept []*translate.Endpoint) {
+	isWeighted := func(e *translate.Endpoint) bool { return e.Weight > 0 }
+	if !slices.ContainsFunc(kept, isWeighted) || slices.ContainsFunc(endpoints, func(e translate.Endpoint) bool { return e.Weight > 0 }) {
+		return
+	}
+	weights := map[endpointID]uint32{}
+	for i := range live.ServiceEntry.Endpoints {
+		e := &live.ServiceEntry.Endpoints[i]
+		weights[idOf(e)] = e.Weight
+	}
+	for i := range endpoints {
+		endpoints[i].Weight = cmp.Or(weights[idOf(&endpoints[i])], translate.UnitWeight)
+	}
 }
 
 // remap rebuilds the port map of a held endpoint on the ports that its object has now: each name keeps its real port; a name that the

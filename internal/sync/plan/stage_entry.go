@@ -28,7 +28,7 @@ func (s *stager) entry(c pending) (pending, bool) {
 		c.Object = (&passage{s, live, c.Object, stuck}).object()
 	}
 	if kept := s.lastOfSubset(h, live); len(kept) > 0 {
-		c.Object = merge(c.Object, kept)
+		c.Object = merge(c.Object, live, kept)
 	}
 	if covers(live, c.Object) {
 		return c, false

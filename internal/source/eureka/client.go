@@ -18,8 +18,6 @@ import (
 )
 
 const (
-	// maxAnswer is the largest answer that is accepted, in bytes of JSON: about 500,000 instances.
-	maxAnswer = 512 << 20
 	// answerTime is how long an answer may take as a whole, headerTime how long until it begins.
 	answerTime = time.Minute
 	headerTime = 15 * time.Second
@@ -31,6 +29,7 @@ const (
 
 // client asks the servers.
 type client struct {
+	maxAnswer int64
 	transport *httpconn.Transport
 	http      *http.Client
 	servers   []*server
@@ -61,7 +60,7 @@ func (e *statusError) Error() string {
 }
 
 func newClient(cfg Config) *client {
-	c := &client{transport: httpconn.New(httpconn.Options{
+	c := &client{maxAnswer: cfg.MaxAnswer, transport: httpconn.New(httpconn.Options{
 		AddressField: "source.eureka.servers", TLSField: "source.eureka.tls", TLS: cfg.TLS, DialContext: cfg.DialContext,
 	})}
 	c.transport.HTTP.ResponseHeaderTimeout = headerTime
@@ -122,7 +121,7 @@ func (c *client) get(ctx context.Context, s *server, path string, read func(io.R
 	}
 	body, err := uncompressed(resp)
 	if err == nil {
-		err = read(httpconn.Limit(body, maxAnswer, nil))
+		err = read(httpconn.Limit(body, c.maxAnswer, nil))
 	}
 	return from, c.answerError(err)
 }

@@ -361,12 +361,14 @@ func TestBomb(t *testing.T) {
 		w.Header().Set("Content-Encoding", "gzip")
 		z := gzip.NewWriter(w)
 		for range 1 << 10 {
-			if _, err := z.Write(bytes.Repeat([]byte(" "), 1<<20)); err != nil {
+			if _, err := z.Write(bytes.Repeat([]byte(" "), 1<<10)); err != nil {
 				return
 			}
 		}
+		_ = z.Close()
 	})
-	if _, err := watch(t, s).AwaitError(); !errors.Is(err, source.ErrMalformed) || !strings.Contains(err.Error(), "larger than") {
+	cfg := eureka.Config{SourceID: sourcetest.ID, Servers: []eureka.Server{{URL: s.URL()}}, MaxAnswer: 512 << 10}
+	if _, err := sourcetest.Start(t, eureka.New(cfg), patience).AwaitError(); !errors.Is(err, source.ErrMalformed) || !strings.Contains(err.Error(), "larger than") {
 		t.Errorf("error: %v", err)
 	}
 }

@@ -16,6 +16,9 @@ import (
 // DefaultPollInterval is how often Eureka's own clients ask, and how often a server brings its answers up to date by default.
 const DefaultPollInterval = 30 * time.Second
 
+// DefaultMaxAnswer is about 500,000 instances, in bytes.
+const DefaultMaxAnswer = 512 << 20
+
 // Config says what to watch. SourceID and Servers must be set.
 type Config struct {
 	// SourceID is the Source of every Ref.
@@ -26,6 +29,8 @@ type Config struct {
 	PollInterval time.Duration
 	// Region is that of instances that name a zone and no region.
 	Region string
+	// MaxAnswer is the largest answer that is accepted, in bytes of JSON; DefaultMaxAnswer when 0.
+	MaxAnswer int64
 	// TLS returns the TLS configuration of the next connection. Nil means that of the system. It is used for https only.
 	TLS func(ctx context.Context) (*tls.Config, error)
 	// Logger gets what an operator should know. Nil logs nothing.
@@ -52,6 +57,7 @@ func New(cfg Config) source.Source {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	cfg.PollInterval = cmp.Or(cfg.PollInterval, DefaultPollInterval)
+	cfg.MaxAnswer = cmp.Or(cfg.MaxAnswer, DefaultMaxAnswer)
 	return &eurekaSource{cfg: cfg}
 }
 

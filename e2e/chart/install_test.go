@@ -74,7 +74,8 @@ spec: {source: {zookeeper: {servers: ["%s"], auth: {digestSecretRef: {name: zk}}
 			s.Fatal(err)
 		}
 		s.registered["each"]--
-		node = s.register("each", fmt.Sprintf("10.0.3.%d", turn))
+		// There are hundreds of turns while removals are held after the start.
+		node = s.register("each", fmt.Sprintf("10.0.%d.%d", 3+turn/250, 1+turn%250))
 	})
 	// Two outages, or the Event of the second would not be a repetition.
 	for range 2 {

@@ -324,7 +324,7 @@ func (r *runner) listingFailed(ctx context.Context, err error, now time.Time) er
 		source.SetInterruption(r.sink, fmt.Errorf("consul: %w", err))
 		r.cfg.Logger.InfoContext(ctx, "consul does not answer, trying again", "error", err)
 	}
-	l.due = now.Add(min(backoff(l.failures), listingBackoff))
+	l.due = now.Add(min(source.UnitBackoff(l.failures), listingBackoff))
 	return nil
 }
 
@@ -458,7 +458,7 @@ func (r *runner) failed(ctx context.Context, u *unit, err error, now time.Time) 
 		r.sink.Skip(u.ref, err)
 		r.name(u)
 	}
-	r.enqueue(u, now.Add(backoff(u.failures)))
+	r.enqueue(u, now.Add(source.UnitBackoff(u.failures)))
 	r.removeGone(u)
 }
 

@@ -2,7 +2,6 @@ package consul
 
 import (
 	"context"
-	"math/rand/v2"
 	"net/url"
 	"strings"
 	"time"
@@ -14,9 +13,6 @@ const (
 	// patience is at which failure in a row a unit is skipped. A restart of the agent or an election of a leader fails one or two reads
 	// of every service; that is no news of the service.
 	patience = 3
-	// minBackoff is at most the wait after a first failure; it doubles to maxBackoff.
-	minBackoff = time.Second
-	maxBackoff = time.Minute
 	// refill and burst are the token bucket of a unit: a service with a flapping check is read twice a second.
 	refill = 500 * time.Millisecond
 	burst  = 2
@@ -78,15 +74,6 @@ func (u *unit) spend(now time.Time) time.Time {
 		return at
 	}
 	return now
-}
-
-// backoff returns how long to wait after the n-th failure in a row.
-func backoff(n int) time.Duration {
-	span := minBackoff
-	for range n - 1 {
-		span = min(2*span, maxBackoff)
-	}
-	return span/2 + rand.N(span/2+1) //nolint:gosec // Jitter needs no secret randomness.
 }
 
 // queue holds units by when they are due.

@@ -20,8 +20,6 @@ const (
 	inFlight = 64
 	// checkAfter is how long a server may say nothing before it is asked whether it is there. Servers forget clients after 20 s of silence.
 	checkAfter = 5 * time.Second
-	// maxBackoff bounds the wait between two attempts to read a service.
-	maxBackoff = time.Minute
 	// pageSize is how many names a page has: more than there are.
 	pageSize = 1 << 20
 	// maxPages bounds the pages of a server that gives fewer than were asked for.
@@ -217,7 +215,7 @@ func (w *watch) takeListing(ctx context.Context, list listing, err error) error 
 			return err
 		}
 		w.interrupt(ctx, err)
-		w.listDue = now.Add(min(backoff(w.failures), w.cfg.ListEvery))
+		w.listDue = now.Add(min(source.UnitBackoff(w.failures), w.cfg.ListEvery))
 		return nil
 	}
 	w.failures = 0
@@ -298,7 +296,7 @@ func (w *watch) failed(ctx context.Context, u *unit, err error) {
 		w.sink.Skip(w.convert.ref(u.name, ""), err)
 		w.name(u)
 	}
-	u.due = time.Now().Add(backoff(u.failures))
+	u.due = time.Now().Add(source.UnitBackoff(u.failures))
 	w.enqueue(u)
 }
 
@@ -343,19 +341,10 @@ func (w *watch) takePush(info *serviceInfo) {
 	}
 }
 
-// backoff returns how long to wait after the n-th failure in a row.
-func backoff(n int) time.Duration {
-	span := time.Second
-	for range n - 1 {
-		span = min(2*span, maxBackoff)
-	}
-	return span/2 + rand.N(span/2+1) //nolint:gosec // Jitter needs no secret randomness.
-}
-
 // reconnectAfter returns how long to wait before the n-th round of attempts to connect.
 func reconnectAfter(n int) time.Duration {
 	if n == 0 {
 		return 0
 	}
-	return min(backoff(n), 5*time.Second)
+	return min(source.UnitBackoff(n), 5*time.Second)
 }

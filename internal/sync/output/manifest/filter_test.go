@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -64,30 +63,7 @@ func TestTablesAndRules(t *testing.T) {
 		"filter-routes": part(translate.TableRoutes, false), "filter-rest": part(translate.TableRest, false), "rule": rule(),
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := YAML(o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			file := "testdata/" + name + ".yaml"
-			if *update {
-				if err := os.WriteFile(file, got, 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
-			back, err := ParseYAML(got)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(o, back); diff != "" {
-				t.Errorf("read back: -want +got:\n%s", diff)
-			}
+			roundTrip(t, name, o)
 			m, err := Map(o)
 			if err != nil {
 				t.Fatal(err)
@@ -99,7 +75,7 @@ func TestTablesAndRules(t *testing.T) {
 			if diff := cmp.Diff(m, overlaid); diff != "" {
 				t.Errorf("overlaid: -want +got:\n%s", diff)
 			}
-			if back, err = Parse(m); err != nil || cmp.Diff(o, back) != "" {
+			if back, err := Parse(m); err != nil || cmp.Diff(o, back) != "" {
 				t.Errorf("read back from a map: %v\n%s", err, cmp.Diff(o, back))
 			}
 		})

@@ -51,33 +51,39 @@ func empty() *translate.Object {
 	return o
 }
 
+// roundTrip compares the text of an object with a golden file, and what is read back with the object.
+func roundTrip(t *testing.T, name string, o *translate.Object) {
+	t.Helper()
+	got, err := YAML(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := "testdata/" + name + ".yaml"
+	if *update {
+		if err := os.WriteFile(file, got, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	back, err := ParseYAML(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(o, back); diff != "" {
+		t.Errorf("read back: -want +got:\n%s", diff)
+	}
+}
+
 func TestYAML(t *testing.T) {
 	for name, o := range map[string]*translate.Object{"full": object(), "empty": empty()} {
 		t.Run(name, func(t *testing.T) {
-			got, err := YAML(o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			file := "testdata/" + name + ".yaml"
-			if *update {
-				if err := os.WriteFile(file, got, 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
-			back, err := ParseYAML(got)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(o, back); diff != "" {
-				t.Errorf("read back: -want +got:\n%s", diff)
-			}
+			roundTrip(t, name, o)
 		})
 	}
 }
